@@ -1,0 +1,143 @@
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from common.arrays import ImageBgr
+from common.errors import UnfitError, UsageError
+from common.weights import find
+from tests.unit.test_graphs import save_doubler
+from workers.detectors.base import Detection
+from workers.detectors.boxes import iou
+from workers.detectors.registry import open_detector
+
+FACES = Path("../shared/faces")
+needs_faces = pytest.mark.skipif(not FACES.is_dir(), reason="the shared photographs are not here")
+
+
+def open_centerface(**options: Any) -> Any:
+    given: dict[str, Any] = {"device": "cpu", "threads": 1, **options}
+    return open_detector("centerface", find("centerface"), **given)
+
+
+@pytest.fixture(scope="module")
+def centerface() -> Any:
+    return open_centerface()
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> ImageBgr:
+    return np.ascontiguousarray(data.astronaut()[..., ::-1])
+
+
+def same(a: Detection, b: Detection) -> bool:
+    assert a.points5 is not None
+    assert b.points5 is not None
+    pairs = ((a.boxes_xyxy, b.boxes_xyxy), (a.scores, b.scores), (a.points5, b.points5))
+    return all(one.tobytes() == other.tobytes() for one, other in pairs)
+
+
+def test_the_astronaut_has_one_face_where_one_sees_it(centerface: Any, astronaut: ImageBgr) -> None:
+    (found,) = centerface.detect([astronaut])
+    assert found.boxes_xyxy.shape == (1, 4)
+    assert iou(found.boxes_xyxy, np.array([[175.0, 60, 270, 190]]))[0, 0] > 0.6
+    # Read off the picture by eye: pupils, tip of the nose, corners of the mouth.
+    seen = [(203, 101), (247, 103), (224, 127), (203, 140), (246, 140)]
+    assert np.abs(found.points5[0] - seen).max() < 6
+    assert found.scores[0] > 0.8
+
+
+def test_stored_values_are_short(centerface: Any, astronaut: ImageBgr) -> None:
+    (found,) = centerface.detect([astronaut])
+    assert [len(repr(value).partition(".")[2]) <= 2 for value in found.boxes_xyxy.ravel().tolist()] == [
+        True
+    ] * 4
+    assert len(repr(float(found.scores[0]))) <= 6
+
+
+def test_no_face_gives_empty_arrays_and_no_images_no_detections(centerface: Any) -> None:
+    (found,) = centerface.detect([np.zeros((50, 70, 3), dtype=np.uint8)])
+    assert (found.boxes_xyxy.shape, found.scores.shape, found.points5.shape) == ((0, 4), (0,), (0, 5, 2))
+    assert len(found) == 0
+    assert centerface.detect([]) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 2000, 3), (3000, 2, 3), (31, 33, 3)])
+def test_odd_sizes_do_no_harm(centerface: Any, shape: tuple[int, int, int]) -> None:
+    assert len(centerface.detect([np.full(shape, 128, dtype=np.uint8)])[0]) == 0
+
+
+def test_a_face_in_the_far_corner_of_a_large_picture_is_found_there(
+    centerface: Any, astronaut: ImageBgr
+) -> None:
+    image = np.zeros((3000, 4000, 3), dtype=np.uint8)
+    big = cv2.resize(astronaut[0:300, 100:400], (900, 900))
+    image[2100:, 3100:] = big
+    (found,) = centerface.detect([image])
+    assert len(found) == 1
+    assert (found.boxes_xyxy[0, :2] > (3100, 2100)).all()
+    assert (found.boxes_xyxy[0, 2:] <= (4000, 3000)).all()
+
+
+def test_a_box_never_leaves_the_image(centerface: Any, astronaut: ImageBgr) -> None:
+    cut = np.ascontiguousarray(astronaut[90:, 195:])
+    (found,) = centerface.detect([cut])
+    for x1, y1, x2, y2 in found.boxes_xyxy:
+        assert 0 <= x1 < x2 <= cut.shape[1]
+        assert 0 <= y1 < y2 <= cut.shape[0]
+
+
+def test_what_an_image_gives_depends_on_neither_batch_nor_threads(astronaut: ImageBgr) -> None:
+    images = [
+        astronaut,
+        np.ascontiguousarray(astronaut[:, ::-1]),
+        np.ascontiguousarray(astronaut[:200, 100:350]),
+        np.zeros_like(astronaut),
+        np.ascontiguousarray(astronaut[::2, ::2]),
+    ]
+    alone = [open_centerface(batch=1).detect([image])[0] for image in images]
+    assert sum(len(found) for found in alone) >= 4
+    for batch, threads in ((1, 2), (4, 1), (16, 2)):
+        together = open_centerface(batch=batch, threads=threads).detect([*images, *images[::-1]])
+        for one, other in zip([*alone, *alone[::-1]], together, strict=True):
+            assert same(one, other)
+
+
+@needs_faces
+@pytest.mark.parametrize("side", [320, 640])
+def test_all_43_faces_of_the_photographs_are_found_and_none_more(side: int) -> None:
+    detector = open_centerface(side=side)
+    found = every = 0
+    for path in FACES.glob("*_with_face_landmarks.xml"):
+        for image in ElementTree.parse(path).getroot().iter("image"):
+            boxes = [
+                [float(box.attrib[key]) for key in ("left", "top", "width", "height")]
+                for box in image.iter("box")
+            ]
+            truth = np.array(boxes)
+            truth[:, 2:] += truth[:, :2]
+            (faces,) = detector.detect([cv2.imread(str(FACES / image.attrib["file"]))])
+            found += int((iou(truth, faces.boxes_xyxy).max(axis=1) >= 0.4).sum())
+            every += len(faces)
+    assert (found, every) == (43, 43)
+
+
+@needs_faces
+def test_dogs_have_no_face(centerface: Any) -> None:
+    assert len(centerface.detect([cv2.imread(str(FACES / "dogs.jpg"))])[0]) == 0
+
+
+def test_another_network_is_no_centerface(tmp_path: Path) -> None:
+    with pytest.raises(UnfitError, match=r"no CenterFace.*got y"):
+        open_detector(
+            "centerface", save_doubler(tmp_path / "m.onnx", [1, 3, 32, 32]), device="cpu", threads=1
+        )
+
+
+def test_an_unknown_detector_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="centerface, rfb"):
+        open_detector("haar", tmp_path / "m.onnx", device="cpu", threads=1)
