@@ -1,0 +1,188 @@
+"""Engines and schema: one engine per process, SQLite and PostgreSQL through the same code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from common.errors import TransientError, UnfitError, UsageError
+from common.settings import hide_secret
+
+log = logging.getLogger("maskmill.database")
+
+_Answer = TypeVar("_Answer")
+
+_engines: dict[tuple[int, str], Engine] = {}
+
+
+def sqlite_url(path: str) -> str:
+    """The URL of a SQLite file; special characters in the path are escaped."""
+    return URL.create("sqlite", database=path).render_as_string()
+
+
+def engine_for(url: str) -> Engine:
+    """This process's engine for a database; a forked child never shares its parent's connections."""
+    key = (os.getpid(), url)
+    if key not in _engines:
+        _engines[key] = _create_engine(url)
+    return _engines[key]
+
+
+def _create_engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite_engine(parsed)
+        if parsed.get_backend_name() != "postgresql":
+            raise UsageError(f"the database must be SQLite or PostgreSQL, got {hide_secret(url)}")
+        return create_engine(
+            parsed,
+            # After an immediate restart of PostgreSQL: 0 errors with it, one per connection without.
+            pool_pre_ping=True,
+            pool_size=1,
+            max_overflow=2,
+            pool_recycle=1800,
+            connect_args={
+                "application_name": "maskmill",
+                "connect_timeout": 5,
+                "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=120000",
+            },
+        )
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as exc:
+        raise UsageError(f"the database URL {hide_secret(url)} is not understood: {exc}") from exc
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise UnfitError(
+                f"the folder of the database {url.database} cannot be made: {exc.strerror}"
+            ) from exc
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own transaction handling is off: `begin` below takes the write lock at once, so
+        # that a transaction never fails half-way because another process wrote first.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def insert_into(engine: Engine, table: Any) -> Any:
+    """An INSERT of the engine's dialect, which has `on_conflict_do_nothing` and `…_do_update`."""
+    return (sqlite if engine.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def persistently(action: Callable[[], _Answer], *, for_s: float = 60.0) -> _Answer:
+    """Run a database action again while the database is away, locked or deadlocked.
+
+    Waits 0.1 s, then twice as long each time up to 5 s, with jitter.
+
+    Raises:
+        TransientError: it did not come back within `for_s` seconds.
+    """
+    deadline = time.monotonic() + for_s
+    wait_s = 0.1
+    while True:
+        try:
+            return action()
+        except OperationalError as exc:
+            cause = first_line(exc)
+            if time.monotonic() + wait_s > deadline:
+                raise TransientError(f"the database does not answer: {cause}") from exc
+            log.warning("the database does not answer, trying again in %.1f s: %s", wait_s, cause)
+            time.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 (jitter)
+            wait_s = min(2 * wait_s, 5.0)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without SQL and parameters."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return (str(original).strip().splitlines() or [type(original).__name__])[0]
+
+
+def _alembic_config(url: str) -> Config:
+    config = Config()
+    with resources.as_file(resources.files("migrations")) as folder:
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Bring a database to the schema of this version; one process at a time does it.
+
+    Raises:
+        UnfitError: the database does not answer or may not be changed.
+    """
+    try:
+        command.upgrade(_alembic_config(url), "head")
+    except DBAPIError as exc:
+        raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
+
+
+def revision(url: str) -> tuple[str | None, str | None]:
+    """(revision of the database, revision of this version)."""
+    head = ScriptDirectory.from_config(_alembic_config(url)).get_current_head()
+    with engine_for(url).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision(), head
+
+
+def require_current(url: str) -> None:
+    """Refuse a database whose schema is not that of this version.
+
+    Raises:
+        UnfitError: it does not answer, is empty or out of date; the message says what to do.
+    """
+    try:
+        found, wanted = revision(url)
+    except DBAPIError as exc:
+        raise UnfitError(
+            f"the database {hide_secret(url)} does not answer ({first_line(exc)}); "
+            "start it or set MASKMILL_DATABASE_URL"
+        ) from exc
+    if found != wanted:
+        state = (
+            "has no maskmill tables" if found is None else f"has schema {found}, this version needs {wanted}"
+        )
+        raise UnfitError(f"the database {hide_secret(url)} {state}; run: maskmill db upgrade")
+
+
+def database_version(url: str) -> str:
+    """Name and version of the database server.
+
+    Raises:
+        UnfitError: it does not answer.
+    """
+    engine = engine_for(url)
+    query = "SELECT sqlite_version()" if engine.dialect.name == "sqlite" else "SHOW server_version"
+    try:
+        with engine.connect() as connection:
+            return f"{engine.dialect.name} {connection.execute(text(query)).scalar()}"
+    except DBAPIError as exc:
+        raise UnfitError(f"the database {hide_secret(url)} does not answer: {first_line(exc)}") from exc

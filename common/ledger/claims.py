@@ -1,0 +1,181 @@
+"""Claims: an image is worked on by one process at a time, and a deadly one is found out.
+
+A claim is committed before any pixel is touched. One that is found again, from a process that is gone,
+means that a process died over those images. Images of such a chunk are taken apart and tried alone;
+only deaths while an image runs alone count, and after `MAX_DEATHS` of them it is failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, Row, bindparam, select, update
+
+from common.models import Face, Image
+from common.owner import is_known_dead
+from common.pipeline import WAITS_FOR, ChunkMessage, Stage
+
+MAX_DEATHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFace:
+    """An accepted face that the detect stage stored; `box` is (x1, y1, x2, y2), pixels."""
+
+    id: int
+    face_index: int
+    box: tuple[float, float, float, float]
+    points_5: list[list[float]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedImage:
+    """An image that this process may work on now."""
+
+    id: int
+    input_id: int
+    relative_path: bytes
+    stem: bytes
+    size: int | None
+    mtime_ns: int | None
+    attempts: int
+    faces: tuple[ClaimedFace, ...] = ()
+
+
+@dataclass(slots=True)
+class Claims:
+    """What became of the images of a message.
+
+    Attributes:
+        images: to work on, by id.
+        alone: a process died over the chunk they were in: to be sent again one by one.
+        deadly: failed now, since the process died over each of them alone too often.
+        passed_on: already beyond this stage and waiting for the next one.
+    """
+
+    images: list[ClaimedImage] = field(default_factory=list)
+    alone: list[int] = field(default_factory=list)
+    deadly: list[int] = field(default_factory=list)
+    passed_on: list[int] = field(default_factory=list)
+
+
+def claim(
+    engine: Engine, job_id: int, stage: Stage, message: ChunkMessage, *, owner: str, lease_s: float
+) -> Claims:
+    """Claim the images of a message that wait for this stage; one commit."""
+    claims = Claims()
+    now = time.time()
+    with engine.begin() as connection:
+        rows = connection.execute(
+            select(Image.__table__)
+            .where(Image.job_id == job_id, Image.id.in_(message.image_ids))
+            .order_by(Image.id)
+            .with_for_update()
+        ).all()
+        free = [row for row in rows if row.status == WAITS_FOR[stage] and _is_free(row, owner, now)]
+        claims.passed_on = [row.id for row in rows if stage == "detect" and row.status == "detected"]
+        is_alone = len(message.image_ids) == 1
+        taken: list[Row[tuple[object, ...]]] = []
+        for row in free:
+            if row.claimed_by is not None and not is_alone:
+                claims.alone.append(row.id)
+            elif is_alone and row.alone_starts >= MAX_DEATHS:
+                claims.deadly.append(row.id)
+            else:
+                taken.append(row)
+        _release(connection, claims.alone)
+        _fail(connection, claims.deadly, stage, now)
+        _take(connection, [row.id for row in taken], owner, now + lease_s, alone=is_alone)
+        faces = _faces(connection, [row.id for row in taken]) if stage == "augment" else {}
+    claims.images = [
+        ClaimedImage(
+            row.id,
+            row.input_id,
+            row.relative_path,
+            row.stem,
+            row.size,
+            row.mtime_ns,
+            row.attempts + 1,
+            tuple(faces.get(row.id, ())),
+        )
+        for row in taken
+    ]
+    return claims
+
+
+def release(engine: Engine, ids: Sequence[int], owner: str, *, as_death: bool = False) -> None:
+    """Give claims back.
+
+    Args:
+        as_death: the start counts as if the process had died; otherwise the end was orderly.
+    """
+    values: dict[str, object] = {"claimed_by": None, "claimed_until": None}
+    if not as_death:
+        values["alone_starts"] = 0
+    with engine.begin() as connection:
+        connection.execute(update(Image).where(Image.id.in_(ids), Image.claimed_by == owner).values(**values))
+
+
+def _is_free(row: Row[tuple[object, ...]], owner: str, now: float) -> bool:
+    return (
+        row.claimed_by is None
+        or row.claimed_by == owner
+        or row.claimed_until < now
+        or is_known_dead(row.claimed_by)
+    )
+
+
+def _take(connection: Connection, ids: Sequence[int], owner: str, until: float, *, alone: bool) -> None:
+    if ids:
+        connection.execute(
+            update(Image)
+            .where(Image.id.in_(ids))
+            .values(
+                claimed_by=owner,
+                claimed_until=until,
+                attempts=Image.attempts + 1,
+                alone_starts=Image.alone_starts + (1 if alone else 0),
+            )
+        )
+
+
+def _release(connection: Connection, ids: Sequence[int]) -> None:
+    if ids:
+        connection.execute(
+            update(Image)
+            .where(Image.id.in_(ids))
+            .values(claimed_by=None, claimed_until=None, sent_at=time.time())
+        )
+
+
+def _fail(connection: Connection, ids: Sequence[int], stage: Stage, now: float) -> None:
+    if ids:
+        connection.execute(
+            update(Image.__table__)
+            .where(Image.id == bindparam("b_id"))
+            .values(
+                status="failed",
+                error_stage=stage,
+                error_code="killed-worker",
+                error_message=f"its process died {MAX_DEATHS} times while it worked on this image alone",
+                claimed_by=None,
+                claimed_until=None,
+                finished_at=now,
+            ),
+            [{"b_id": one} for one in ids],
+        )
+
+
+def _faces(connection: Connection, ids: Sequence[int]) -> dict[int, list[ClaimedFace]]:
+    faces: dict[int, list[ClaimedFace]] = {}
+    rows = connection.execute(
+        select(Face.__table__)
+        .where(Face.image_id.in_(ids), Face.status == "accepted")
+        .order_by(Face.image_id, Face.face_index)
+    )
+    for row in rows:
+        face = ClaimedFace(row.id, row.face_index, (row.x1, row.y1, row.x2, row.y2), row.points_5)
+        faces.setdefault(row.image_id, []).append(face)
+    return faces

@@ -1,0 +1,201 @@
+"""Rows of jobs and their inputs: opened at the door, closed at the end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, delete, insert, select, update
+
+from common.errors import UsageError
+from common.models import Artifact, Chunk, Face, Image, InputRow, Job, Mask
+from common.options import JobOptions, make_options
+from common.pipeline import JobState
+
+
+class InputLike(Protocol):
+    """What is recorded of an `--input`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def given(self) -> bytes: ...
+    @property
+    def root(self) -> bytes: ...
+    @property
+    def prefix(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInput:
+    """An input as it stands in SQL."""
+
+    id: int
+    kind: str
+    given: bytes
+    root: bytes
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedJob:
+    """A job as it stands in SQL."""
+
+    id: int
+    name: str
+    output: bytes
+    output_given: bytes
+    options: JobOptions
+    follow_symlinks: bool
+    state: JobState
+    error: str | None
+    provider: str | None
+    started_at: float
+    scanned_at: float | None
+    finished_at: float | None
+    inputs: tuple[RecordedInput, ...]
+
+
+def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = None) -> RecordedJob | None:
+    """The job of an output, or with a name; None where there is none."""
+    condition = Job.output == output if output is not None else Job.name == name
+    with engine.connect() as connection:
+        row = connection.execute(select(Job.__table__).where(condition)).one_or_none()
+        if row is None:
+            return None
+        inputs = connection.execute(
+            select(InputRow.__table__).where(InputRow.job_id == row.id).order_by(InputRow.position)
+        ).all()
+    return RecordedJob(
+        id=row.id,
+        name=row.name,
+        output=row.output,
+        output_given=row.output_given,
+        options=make_options(row.options),
+        follow_symlinks=row.follow_symlinks,
+        state=row.state,
+        error=row.error,
+        provider=row.provider,
+        started_at=row.started_at,
+        scanned_at=row.scanned_at,
+        finished_at=row.finished_at,
+        inputs=tuple(RecordedInput(one.id, one.kind, one.given, one.root, one.prefix) for one in inputs),
+    )
+
+
+def all_job_names(engine: Engine) -> list[str]:
+    """Names of all jobs, oldest first."""
+    with engine.connect() as connection:
+        return list(connection.scalars(select(Job.name).order_by(Job.id)))
+
+
+def open_job(
+    engine: Engine,
+    *,
+    output: bytes,
+    output_given: bytes,
+    options: JobOptions,
+    follow_symlinks: bool,
+    version: str,
+) -> RecordedJob:
+    """Record a new job in state `running`."""
+    now = time.time()
+    with engine.begin() as connection:
+        connection.execute(
+            insert(Job).values(
+                name=secrets.token_hex(4),
+                output=output,
+                output_given=output_given,
+                options=options.model_dump(mode="json"),
+                follow_symlinks=follow_symlinks,
+                state="running",
+                version=version,
+                created_at=now,
+                started_at=now,
+            )
+        )
+    job = find_job(engine, output=output)
+    if job is None:
+        raise UsageError(f"the job of {output!r} was removed while it was opened")
+    return job
+
+
+def reopen_job(
+    engine: Engine, job: RecordedJob, *, options: JobOptions, follow_symlinks: bool
+) -> RecordedJob:
+    """Set a job running again, with options that may ask for more artifacts.
+
+    Images that are done go back to `detected` where more artifacts are asked for; what they have
+    already stays. Messages that an earlier run sent are taken for lost.
+    """
+    with engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.id == job.id)
+            .values(
+                options=options.model_dump(mode="json"),
+                follow_symlinks=follow_symlinks,
+                state="running",
+                error=None,
+                started_at=time.time(),
+                finished_at=None,
+            )
+        )
+        if options != job.options:
+            connection.execute(
+                update(Image)
+                .where(Image.job_id == job.id, Image.status == "done")
+                .values(status="detected", sent_at=None, attempts=0, finished_at=None)
+            )
+    found = find_job(engine, name=job.name)
+    assert found is not None
+    return found
+
+
+def add_inputs(engine: Engine, job: RecordedJob, inputs: Sequence[InputLike]) -> list[int]:
+    """Record the inputs that the job does not have yet; returns the row id of each one given."""
+    known: dict[tuple[str, bytes, bytes], int] = {
+        (one.kind, one.root, one.prefix): one.id for one in job.inputs
+    }
+    position = len(job.inputs)
+    ids: list[int] = []
+    with engine.begin() as connection:
+        for one in inputs:
+            key = (one.kind, one.root, one.prefix)
+            if key not in known:
+                values = {"kind": one.kind, "given": one.given, "root": one.root, "prefix": one.prefix}
+                statement = insert(InputRow).values(job_id=job.id, position=position, **values)
+                known[key] = connection.execute(statement.returning(InputRow.id)).scalar_one()
+                position += 1
+            ids.append(known[key])
+    return ids
+
+
+def set_job(engine: Engine, job_id: int, **values: Any) -> None:
+    """Write columns of a job."""
+    with engine.begin() as connection:
+        connection.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+def close_job(engine: Engine, job_id: int, state: JobState, error: str | None = None) -> None:
+    """End a running job; one that is not running keeps its state."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.state == "running")
+            .values(state=state, error=error, finished_at=time.time())
+        )
+
+
+def remove_job(engine: Engine, job_id: int) -> None:
+    """Delete a job with all its rows."""
+    images = select(Image.id).where(Image.job_id == job_id)
+    with engine.begin() as connection:
+        for table in (Artifact, Mask, Face):
+            connection.execute(delete(table).where(table.image_id.in_(images)))
+        for table in (Chunk, Image, InputRow):
+            connection.execute(delete(table).where(table.job_id == job_id))
+        connection.execute(delete(Job).where(Job.id == job_id))

@@ -1,0 +1,145 @@
+"""What is read out of the ledger: counts, rates, causes of failure, and rows in input order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, func, select
+
+from common.ledger.jobs import RecordedJob
+from common.models import Chunk, Image
+from common.pipeline import FINAL_STATES, OPEN_STATES
+
+_PAGE = 1000
+_RATE_WINDOW_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many images of a job are in each state."""
+
+    queued: int = 0
+    detected: int = 0
+    done: int = 0
+    missed: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All images recorded so far."""
+        return self.open + self.final
+
+    @property
+    def open(self) -> int:
+        """Images that are not in a final state."""
+        return self.queued + self.detected
+
+    @property
+    def final(self) -> int:
+        """Images in a final state."""
+        return self.done + self.missed + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """A job at a moment, for `status`."""
+
+    job: RecordedJob
+    counts: Counts
+    faces: int
+    artifacts: int
+    failures: dict[str, int]
+    images_per_s: float | None
+    eta_s: float | None
+    workers: int
+
+
+def count_images(engine: Engine, job_id: int) -> Counts:
+    """Images per state."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(Image.status, func.count()).where(Image.job_id == job_id).group_by(Image.status)
+        ).all()
+    return Counts(**{status: count for status, count in rows if status in OPEN_STATES + FINAL_STATES})
+
+
+def report(engine: Engine, job: RecordedJob) -> JobReport:
+    """Everything that `status` shows of a job."""
+    counts = count_images(engine, job.id)
+    with engine.connect() as connection:
+        done_by = connection.execute(
+            select(
+                Chunk.stage,
+                func.sum(Chunk.faces).label("faces"),
+                func.sum(Chunk.artifacts).label("artifacts"),
+                func.count(Chunk.worker.distinct()).label("workers"),
+            )
+            .where(Chunk.job_id == job.id)
+            .group_by(Chunk.stage)
+        ).all()
+        failures = connection.execute(
+            select(Image.error_code, func.count().label("count"))
+            .where(Image.job_id == job.id, Image.status == "failed")
+            .group_by(Image.error_code)
+            .order_by(func.count().desc())
+        ).all()
+    by_stage = {row.stage: row for row in done_by}
+    rate = _images_per_s(engine, job)
+    return JobReport(
+        job=job,
+        counts=counts,
+        faces=int(by_stage["detect"].faces) if "detect" in by_stage else 0,
+        artifacts=int(by_stage["augment"].artifacts) if "augment" in by_stage else 0,
+        failures={row.error_code: row.count for row in failures},
+        images_per_s=rate,
+        eta_s=counts.open / rate if rate and counts.open and job.scanned_at else None,
+        workers=max((row.workers for row in done_by), default=0),
+    )
+
+
+def _images_per_s(engine: Engine, job: RecordedJob) -> float | None:
+    """Images finished per second: of the last minute while the job runs, of its last run otherwise."""
+    end = time.time() if job.state == "running" else (job.finished_at or time.time())
+    start = max(job.started_at, end - _RATE_WINDOW_S) if job.state == "running" else job.started_at
+    with engine.connect() as connection:
+        finished = connection.execute(
+            select(func.sum(Chunk.images)).where(
+                Chunk.job_id == job.id, Chunk.stage == "augment", Chunk.started_at >= start
+            )
+        ).scalar_one()
+    return float(finished) / (end - start) if finished and end > start else None
+
+
+def image_pages(engine: Engine, job: RecordedJob) -> Iterator[Sequence[Row[Any]]]:
+    """All image rows in pages of bounded size: input after input, each sorted by relative path."""
+    for one in job.inputs:
+        last: bytes | None = None
+        while True:
+            page = (
+                select(Image.__table__)
+                .where(Image.input_id == one.id)
+                .order_by(Image.relative_path)
+                .limit(_PAGE)
+            )
+            if last is not None:
+                page = page.where(Image.relative_path > last)
+            with engine.connect() as connection:
+                rows = connection.execute(page).all()
+            if rows:
+                yield rows
+            if len(rows) < _PAGE:
+                break
+            last = rows[-1].relative_path
+
+
+def rows_of(engine: Engine, table: Any, image_ids: Sequence[int], *order: Any) -> dict[int, list[Row[Any]]]:
+    """Image id → its rows of another table, in order."""
+    found: dict[int, list[Row[Any]]] = {}
+    query = select(table.__table__).where(table.image_id.in_(image_ids)).order_by(table.image_id, *order)
+    with engine.connect() as connection:
+        for row in connection.execute(query):
+            found.setdefault(row.image_id, []).append(row)
+    return found
