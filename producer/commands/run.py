@@ -1,0 +1,52 @@
+"""`maskmill run`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from producer.commands.job_flags import job_flags, read_job_settings, read_request, require_models
+
+
+@click.command("run")
+@job_flags
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Processes per stage, or auto; 0: everything in this process, for debugging.  [MASKMILL_WORKERS]",
+)
+def command(**flags: Any) -> None:
+    """Do a whole job on this machine; no service is needed.
+
+    A private queue, the workers and a SQLite database (OUTPUT/maskmill.db) are started and ended by
+    this command. The same command again goes on where it stopped; finished work is not repeated.
+    """
+    import json
+
+    from common.ledger.reports import report
+    from common.logs import configure_logging
+    from producer.local import run_job
+    from producer.progress import ProgressDisplay
+    from producer.summary import as_json, as_lines
+
+    request = read_request(flags)
+    settings = read_job_settings(flags)
+    require_models(request, settings)
+    configure_logging(settings, quiet=flags["quiet"] or settings.worker_count > 0)
+    if flags["dry_run"]:
+        from producer.estimate import estimate
+
+        estimate(request, settings, as_json=flags["as_json"])
+        return
+    with ProgressDisplay(quiet=flags["quiet"]) as progress:
+        engine, job, state = run_job(request, settings, progress.show)
+    found = report(engine, job)
+    engine.dispose()
+    if flags["as_json"]:
+        click.echo(json.dumps(as_json(found)))
+    elif not flags["quiet"]:
+        click.echo("\n".join(as_lines(found)))
+    if state != "done" or found.counts.failed:
+        sys.exit(1)

@@ -1,0 +1,71 @@
+"""`maskmill worker`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from common.pipeline import STAGES
+
+
+@click.command("worker")
+@click.option(
+    "--stage",
+    type=click.Choice([*STAGES, "all"]),
+    default="all",
+    show_default=True,
+    help="Which queues to work on.",
+)
+@click.option("--workers", metavar="N", help="Processes, or auto.  [MASKMILL_WORKERS]")
+@click.option("--device", metavar="DEVICE", help="auto, cpu or cuda:N.  [MASKMILL_DEVICE]")
+@click.option("--models", metavar="DIR", help="Folder searched first for models.  [MASKMILL_MODELS]")
+@click.option("--broker-url", metavar="URL", help="Redis.  [MASKMILL_BROKER_URL]")
+@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+@click.option("--log-file", metavar="FILE", help="Write the log there too.  [MASKMILL_LOG_FILE]")  # fmt: skip
+def command(stage: str, **flags: Any) -> None:
+    """Work on the queues of the configured broker until it is told to stop.
+
+    SIGTERM ends it in order: what is under way has 8 seconds, the rest goes back to the queue.
+    """
+    _set_environment(flags)
+    from common.database import require_current
+    from common.errors import UsageError
+    from common.settings import read_settings
+    from common.weights import find
+
+    settings = read_settings()
+    if settings.worker_count < 1:
+        raise UsageError("--workers must be at least 1 for a worker")
+    require_current(settings.database_url)
+    for model in {"detect": ("centerface",), "augment": ("dlib68",)}.get(stage, ("centerface", "dlib68")):
+        find(model, None, settings.models)
+
+    from workers.app import app
+
+    if stage == "detect" and settings.device != "cpu":
+        # CUDA does not survive a fork; the other pools fork, which is quicker.
+        app.conf.worker_pool_start_method = "spawn"
+    queues = ",".join(STAGES) if stage == "all" else stage
+    sys.exit(
+        app.worker_main(
+            ["worker", "-Q", queues, "-P", "prefork", "-c", str(settings.worker_count), "-n", f"{stage}-{os.getpid()}@%h",
+             "-O", "fair", "--without-gossip", "--without-mingle", "-l", settings.log_level]
+        )
+    )  # fmt: skip
+
+
+def _set_environment(flags: dict[str, Any]) -> None:
+    """Make flags variables, which the children inherit; done before Celery and NumPy are imported."""
+    for name, value in flags.items():
+        if value is not None:
+            os.environ[f"MASKMILL_{name.upper()}"] = (
+                os.path.abspath(value) if name in ("models", "log_file") else value
+            )
+    # SIGTERM as soft shutdown: 10 of 10 stops within it (spec/reliability.md, finding 7).
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    # One thread a process: the processes fill the cores.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")

@@ -1,0 +1,276 @@
+"""Results out of SQL: `logs.csv`, `missed_images.txt`, and the tables behind them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Row
+
+from common.errors import ImageError, UsageError
+from common.escaping import escape
+from common.files import write_atomically
+from common.ledger.jobs import RecordedInput, RecordedJob
+from common.ledger.reports import image_pages, rows_of
+from common.models import Artifact, Face, Mask
+
+Record = dict[str, object]
+
+LOG_COLUMNS = (
+    "image_path",
+    "mask_type",
+    "mask_color",
+    "error",
+    "output_path",
+    "status",
+    "augmentation",
+    "face_index",
+    "crop_style",
+    "mask_y_offset",
+    "mask_rotation_angle",
+    "attempts",
+    "seed",
+    "width",
+    "height",
+    "mask_kind",
+    "artifact",
+    "size",
+    "sha256",
+    "worker",
+)
+FACE_COLUMNS = (
+    "image_path",
+    "face_index",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "score",
+    "points_5",
+    "points_68",
+    "status",
+    "ordinal",
+    "image_width",
+    "image_height",
+)
+IMAGE_COLUMNS = (
+    "image_path",
+    "status",
+    "error_stage",
+    "error_code",
+    "error",
+    "attempts",
+    "width",
+    "height",
+    "faces",
+    "artifacts",
+    "size",
+    "detected_by",
+    "augmented_by",
+    "stem",
+)
+_FLUSH_CHARS = 1 << 16
+
+
+class Exporter:
+    """The rows of one job, in input order, a page of images at a time."""
+
+    def __init__(self, engine: Engine, job: RecordedJob) -> None:
+        self._engine = engine
+        self._job = job
+        self._inputs = {one.id: one for one in job.inputs}
+
+    def log_records(self) -> Iterator[Record]:
+        """One record per artifact, per face left undrawn, and per failed or missed image."""
+        for images in image_pages(self._engine, self._job):
+            ids = [image.id for image in images]
+            artifacts = rows_of(self._engine, Artifact, ids, Artifact.position)
+            masks = rows_of(self._engine, Mask, ids, Mask.variant, Mask.face_index)
+            for image in images:
+                yield from self._log_of(image, artifacts.get(image.id, []), masks.get(image.id, []))
+
+    def face_records(self) -> Iterator[Record]:
+        """One record per detection, rejected ones too."""
+        for images in image_pages(self._engine, self._job):
+            faces = rows_of(self._engine, Face, [image.id for image in images], Face.face_index, Face.ordinal)
+            for image in images:
+                in_order = sorted(
+                    faces.get(image.id, []), key=lambda face: (face.face_index is None, face.face_index)
+                )
+                for face in in_order:
+                    yield {
+                        "image_path": self.image_path(image),
+                        "image_width": image.width,
+                        "image_height": image.height,
+                        **{name: getattr(face, name) for name in FACE_COLUMNS if hasattr(face, name)},
+                        "points_5": _json(face.points_5),
+                        "points_68": _json(face.points_68),
+                    }
+
+    def image_records(self) -> Iterator[Record]:
+        """One record per image, in whatever state."""
+        for images in image_pages(self._engine, self._job):
+            ids = [image.id for image in images]
+            faces = rows_of(self._engine, Face, ids)
+            artifacts = rows_of(self._engine, Artifact, ids)
+            for image in images:
+                yield {
+                    **{name: getattr(image, name) for name in IMAGE_COLUMNS if hasattr(image, name)},
+                    "image_path": self.image_path(image),
+                    "error": image.error_message,
+                    "stem": escape(image.stem),
+                    "faces": sum(face.face_index is not None for face in faces.get(image.id, [])),
+                    "artifacts": len(artifacts.get(image.id, [])),
+                }
+
+    def missed_paths(self) -> Iterator[str]:
+        """The path of every image without an accepted face."""
+        for images in image_pages(self._engine, self._job):
+            yield from (self.image_path(image) for image in images if image.status == "missed")
+
+    def image_path(self, image: Row[Any]) -> str:
+        """The input as the user gave it joined with the relative path, escaped."""
+        if image.written is not None:
+            return escape(image.written)
+        return escape(_as_given(self._inputs[image.input_id], image.relative_path))
+
+    def _log_of(
+        self, image: Row[Any], artifacts: Sequence[Row[Any]], masks: Sequence[Row[Any]]
+    ) -> Iterator[Record]:
+        common: Record = {
+            "image_path": self.image_path(image),
+            "status": image.status,
+            "attempts": image.attempts,
+            "seed": self._job.options.seed,
+            "width": image.width,
+            "height": image.height,
+            "worker": image.augmented_by or image.detected_by,
+        }
+        if image.status == "missed":
+            yield common
+        elif image.status == "failed":
+            yield {**common, "error": f"{image.error_code}: {image.error_message}"}
+        for artifact in artifacts:
+            drawn = [
+                mask
+                for mask in masks
+                if mask.variant == artifact.variant
+                and mask.reason is None
+                and artifact.face_index in (None, mask.face_index)
+            ]
+            yield {
+                **common,
+                **self._mask_cells(drawn, has_one_face=artifact.face_index is not None),
+                "output_path": escape(os.path.join(self._job.output_given, artifact.path)),
+                "augmentation": artifact.variant,
+                "face_index": artifact.face_index,
+                "crop_style": artifact.crop_style,
+                "artifact": artifact.kind,
+                "size": artifact.size,
+                "sha256": artifact.sha256,
+            }
+        for mask in masks:
+            if mask.reason is not None:
+                yield {
+                    **common,
+                    "error": f"undrawn: {mask.reason}: {mask.message}",
+                    "augmentation": mask.variant,
+                    "face_index": mask.face_index,
+                }
+
+    def _mask_cells(self, drawn: Sequence[Row[Any]], *, has_one_face: bool) -> Record:
+        if not drawn:
+            return {}
+        columns = {
+            "mask_type": [mask.mask_type for mask in drawn],
+            "mask_color": [mask.mask_color for mask in drawn],
+            "mask_y_offset": [mask.y_offset for mask in drawn],
+            "mask_rotation_angle": [mask.rotation_angle for mask in drawn],
+            "mask_kind": [mask.kind for mask in drawn],
+        }
+        if self._job.options.mask_per_face and not has_one_face and len(drawn) > 1:
+            return {name: _json(values) for name, values in columns.items()}
+        return {name: values[0] for name, values in columns.items()}
+
+
+_TABLES: dict[str, tuple[tuple[str, ...], Callable[[Exporter], Iterator[Record]]]] = {
+    "artifacts": (LOG_COLUMNS, Exporter.log_records),
+    "images": (IMAGE_COLUMNS, Exporter.image_records),
+    "faces": (FACE_COLUMNS, Exporter.face_records),
+}
+TABLES = tuple(_TABLES)
+
+
+def csv_chunks(exporter: Exporter, table: str) -> Iterator[bytes]:
+    """A table as CSV: UTF-8, RFC 4180, empty where a column does not apply."""
+    columns, records = _TABLES[table]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\r\n")
+    writer.writeheader()
+    for record in records(exporter):
+        writer.writerow({name: "" if value is None else value for name, value in record.items()})
+        if text.tell() > _FLUSH_CHARS:
+            yield _drain(text)
+    yield _drain(text)
+
+
+def jsonl_chunks(exporter: Exporter, table: str) -> Iterator[bytes]:
+    """A table as JSON lines; what does not apply is null."""
+    columns, records = _TABLES[table]
+    for record in records(exporter):
+        row = {name: record.get(name) for name in columns}
+        for name in ("points_5", "points_68"):
+            if isinstance(row.get(name), str):
+                row[name] = json.loads(str(row[name]))
+        yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
+FORMATS: dict[str, Callable[[Exporter, str], Iterator[bytes]]] = {"csv": csv_chunks, "jsonl": jsonl_chunks}
+
+
+def write_logs(engine: Engine, job: RecordedJob) -> None:
+    """Write `logs.csv` and `missed_images.txt` into the output; each replaces the old one at once.
+
+    Raises:
+        UsageError: the output cannot be written.
+        TransientError: the disk is full or away.
+    """
+    exporter = Exporter(engine, job)
+    missed = os.path.join(job.output, b"missed_images.txt")
+    try:
+        write_atomically(os.path.join(job.output, b"logs.csv"), csv_chunks(exporter, "artifacts"))
+        paths = exporter.missed_paths()
+        first = next(paths, None)
+        if first is None:
+            if os.path.exists(missed):
+                os.unlink(missed)
+        else:
+            write_atomically(missed, _lines(first, paths))
+    except ImageError as exc:
+        raise UsageError(f"the exports cannot be written: {exc}") from exc
+
+
+def _lines(first: str, rest: Iterable[str]) -> Iterator[bytes]:
+    yield first.encode() + b"\n"
+    for line in rest:
+        yield line.encode() + b"\n"
+
+
+def _as_given(one: RecordedInput, relative_path: bytes) -> bytes:
+    below_root = relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else relative_path
+    return os.path.join(one.given, below_root)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def _drain(text: io.StringIO) -> bytes:
+    data = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return data

@@ -1,0 +1,82 @@
+"""Feeding: recorded images become messages, only as many as the queues should hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from celery import Celery
+from sqlalchemy import Engine
+
+from common.broker import queue_depths, send
+from common.database import persistently
+from common.ledger.images import forget_sent, mark_sent, unsent
+from common.ledger.jobs import RecordedJob
+from common.pipeline import STAGES, ChunkMessage
+from common.settings import Settings
+
+_QUIET_S = 2.0
+"""So long nothing may be under way before open images are taken for lost."""
+
+
+class Feeder:
+    """Keeps the queues filled for one job, up to the high-water mark, and finds what was lost."""
+
+    def __init__(
+        self, app: Celery, engine: Engine, job: RecordedJob, settings: Settings, *, workers: int
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._job = job
+        self._settings = settings
+        self._workers = max(1, workers)
+        self._quiet_since: float | None = None
+
+    def feed(self) -> int:
+        """Send chunks until the queues are full or nothing waits; returns the images sent.
+
+        Raises:
+            TransientError: the broker or the database is away.
+        """
+        depths = queue_depths(self._app)
+        room = self._settings.high_water - sum(depths[stage] for stage in STAGES)
+        sent = 0
+        if room > 0:
+            limit = min(room, 100) * self._settings.chunk_size
+            for stage, ids in persistently(lambda: unsent(self._engine, self._job.id, limit)):
+                for chunk in _pieces(ids, self._chunk_size(len(ids))):
+                    send(self._app, stage, ChunkMessage(self._job.name, chunk))
+                persistently(lambda ids=ids: mark_sent(self._engine, ids))  # type: ignore[misc]
+                sent += len(ids)
+        self._note_quiet(sent == 0 and not any(depths.values()))
+        return sent
+
+    def recover(self) -> int:
+        """Take what is open for lost once nothing is under way; returns how many images will be sent again.
+
+        Also what was sent longer ago than twice the visibility timeout.
+        """
+        now = time.time()
+        before = now - 2 * self._settings.visibility_timeout_s
+        if self._quiet_since is not None and time.monotonic() - self._quiet_since > _QUIET_S:
+            before = now
+            self._quiet_since = None
+        return persistently(lambda: forget_sent(self._engine, self._job.id, before=before))
+
+    def _chunk_size(self, waiting: int) -> int:
+        """Images a message: the setting, or fewer where few images would leave workers idle."""
+        return max(1, min(self._settings.chunk_size, -(-waiting // (2 * self._workers))))
+
+    def _note_quiet(self, is_quiet: bool) -> None:
+        if not is_quiet:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = time.monotonic()
+
+
+def _pieces(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """The ids in tuples of `size`, the last one shorter (`itertools.batched` is of Python 3.12)."""
+    iterator = iter(ids)
+    while piece := tuple(islice(iterator, size)):
+        yield piece

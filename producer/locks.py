@@ -1,0 +1,115 @@
+"""One run per output: a lock that dies with its owner, and the traces of a run that died."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from common.errors import UsageError
+from common.escaping import escape
+
+RUN_VARIABLE = "MASKMILL_RUN"
+"""Environment variable by which every process that a run starts is known."""
+
+_RECORD = b".maskmill-run.json"
+_KILL_WAIT_S = 5.0
+
+
+@contextlib.contextmanager
+def output_lock(output: bytes) -> Iterator[None]:
+    """Hold an output folder for this process.
+
+    The lock is on the folder itself (flock): no file is left behind, and the kernel drops it when the
+    process ends, however it ends.
+
+    Raises:
+        UsageError: another run holds it.
+    """
+    descriptor = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise UsageError(
+                f"--output {escape(output)} is in use by another run: wait for it, or give another folder"
+            ) from exc
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run leaves to its successor: the token of its processes and its private folder."""
+
+    token: str
+    folder: Path
+
+
+def write_record(output: bytes, record: RunRecord) -> None:
+    """Note what this run starts."""
+    path = Path(os.fsdecode(os.path.join(output, _RECORD)))
+    path.write_text(json.dumps({"token": record.token, "folder": str(record.folder)}))
+
+
+def remove_record(output: bytes) -> None:
+    """The run ended in order."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(output, _RECORD))
+
+
+def clear_traces(output: bytes) -> bool:
+    """Kill the processes and remove the private folder that a killed run left; true if there was one."""
+    path = os.path.join(output, _RECORD)
+    try:
+        with open(path, encoding="utf-8") as text:  # noqa: PTH123
+            record = json.load(text)
+        token, folder = str(record["token"]), Path(record["folder"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        os.unlink(path)
+        return False
+    kill_processes(token)
+    # The name is checked, since the record may have been written by anyone.
+    if folder.name.startswith("maskmill-") and folder.is_dir() and folder.stat().st_uid == os.getuid():
+        shutil.rmtree(folder, ignore_errors=True)
+    os.unlink(path)
+    return True
+
+
+def kill_processes(token: str) -> int:
+    """SIGKILL every process of a run, children of children too; returns how many there were."""
+    victims = [process for process in psutil.process_iter() if _carries(process, token)]
+    for process in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(victims, timeout=_KILL_WAIT_S)
+    return len(victims)
+
+
+def _carries(process: psutil.Process, token: str) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == token
+    except (psutil.Error, OSError):
+        return False
+
+
+def wait_until_gone(token: str, timeout_s: float) -> bool:
+    """Wait for every process of a run to end; false if some did not."""
+    deadline = time.monotonic() + timeout_s
+    while any(_carries(process, token) for process in psutil.process_iter()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

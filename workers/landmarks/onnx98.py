@@ -1,0 +1,87 @@
+"""98 points (WFLW) of a network that the user brings, given as 68."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from common.arrays import FloatArray, ImageBgr
+from common.errors import UnfitError
+from workers.detectors.batching import BatchRunner
+from workers.graphs import prepared_graph
+from workers.landmarks.base import Landmarks, rounded
+from workers.landmarks.points import WFLW_FIVE, WFLW_TO_68
+from workers.sessions import Provider, Session, open_session, provider_of
+
+_SIDE = 64
+_BATCH = 64
+
+
+class Onnx98:
+    """Landmarker over a network uint8 [n, 64, 64, 3] BGR → float [n, 98, 2] as (y, x) in 0–1 of the crop."""
+
+    name = "onnx98"
+
+    def __init__(self, session: Session) -> None:
+        """Take an open session that `open_onnx98` has looked at."""
+        self.provider: Provider = provider_of(session)
+        declared = session.get_inputs()[0].shape[0]
+        self._fixed: int | None = declared if isinstance(declared, int) else None
+        self._runner = BatchRunner(session, self._to_input, self._fixed or _BATCH)
+
+    def find(self, image_bgr: ImageBgr, boxes_xyxy: FloatArray, points5: FloatArray | None) -> Landmarks:
+        """Return the points of each face; arguments as in `Landmarker`; points5 is not used."""
+        corners = [_whole_pixels(box) for box in boxes_xyxy]
+        crops = [cut_box(image_bgr, box) for box in corners]
+        outputs = [output[0] for output in self._runner.run(crops)]
+        # A network of fixed batch answers for the black crops at the end, too.
+        points_yx = np.concatenate([np.zeros((0, 98, 2)), *outputs])[: len(crops)].astype(np.float64)
+        boxes = np.array(corners, dtype=np.float64).reshape(-1, 1, 4)
+        points98 = boxes[..., :2] + points_yx[..., ::-1] * (boxes[..., 2:] - boxes[..., :2])
+        return rounded(points98[:, WFLW_TO_68], points98[:, WFLW_FIVE])
+
+    def _to_input(self, crops: Sequence[ImageBgr]) -> npt.NDArray[np.uint8]:
+        batch = np.zeros((self._fixed or len(crops), _SIDE, _SIDE, 3), dtype=np.uint8)
+        batch[: len(crops)] = np.stack(crops)
+        return batch
+
+
+def open_onnx98(path: Path, *, device: str, threads: int, cache_dir: Path | None) -> Onnx98:
+    """Open the network; raises UnfitError where its input or output is another."""
+    session = open_session(
+        prepared_graph(path, cache_dir), device, threads, label=f"the landmark model {path}"
+    )
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    fits = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[1:] == [_SIDE, _SIDE, 3]
+    # An output of unknown size is taken at its word until it answers.
+    shape = outputs[0].shape
+    declared = shape[1:] if shape else [98, 2]
+    if not fits or any(
+        isinstance(has, int) and has != want for has, want in zip(declared, (98, 2), strict=False)
+    ):
+        raise UnfitError(
+            f"the model {path} must take uint8 [n, 64, 64, 3] and give [n, 98, 2], it takes "
+            f"{inputs[0].type} {inputs[0].shape} and gives {shape}; give another --landmark-model"
+        )
+    return Onnx98(session)
+
+
+def cut_box(image_bgr: ImageBgr, box_xyxy: tuple[int, int, int, int]) -> ImageBgr:
+    """Return the box squashed to (64, 64, 3); what lies outside the image is black."""
+    left, top, right, bottom = box_xyxy
+    inside = image_bgr[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    if inside.shape[:2] != (bottom - top, right - left):
+        crop = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
+        y, x = max(0, -top), max(0, -left)
+        crop[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+        inside = crop
+    return np.asarray(cv2.resize(inside, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _whole_pixels(box_xyxy: FloatArray) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (round(float(value)) for value in box_xyxy)
+    return left, top, max(right, left + 1), max(bottom, top + 1)

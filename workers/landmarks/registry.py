@@ -1,0 +1,37 @@
+"""Open a landmark model by the word that `--landmarks` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.errors import UsageError
+from workers.landmarks.base import Landmarker
+
+LANDMARKERS = ("dlib68", "onnx98")
+
+
+def open_landmarker(
+    name: str, model_path: Path, *, device: str, threads: int, cache_dir: Path | None = None
+) -> Landmarker:
+    """Open a landmark model in this process.
+
+    Args:
+        name: one of `LANDMARKERS`.
+        device: `auto`, `cpu` or `cuda:N`; dlib68 runs on the CPU whatever is said.
+        threads: CPU threads for one operator; dlib68 uses one.
+        cache_dir: where prepared graphs are kept; None: nowhere.
+
+    Raises:
+        UsageError: unknown name.
+        UnfitError: the file is not this model, or the device cannot be used.
+    """
+    # Imported here: a worker with dlib's points needs no second ONNX session, one with 98 points no dlib.
+    if name == "dlib68":
+        from workers.landmarks.dlib68 import open_dlib68
+
+        return open_dlib68(model_path)
+    if name == "onnx98":
+        from workers.landmarks.onnx98 import open_onnx98
+
+        return open_onnx98(model_path, device=device, threads=threads, cache_dir=cache_dir)
+    raise UsageError(f"the landmarks must be one of {', '.join(LANDMARKERS)}, got {name}")

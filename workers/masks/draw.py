@@ -1,0 +1,146 @@
+"""Draw a mask on a face."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from common.arrays import FloatArray, GrayImage, ImageBgr
+from workers.masks.frame import read_frame
+from workers.masks.judge import judge_landmarks, judge_mesh
+from workers.masks.light import read_light
+from workers.masks.loops import lay_loops
+from workers.masks.mesh import lay_mesh
+from workers.masks.optics import read_optics
+from workers.masks.render import Box, Field, WornMask, render
+from workers.masks.spec import MaskSpec
+
+
+def draw(
+    image_bgr: ImageBgr,
+    landmarks: FloatArray,
+    mask_spec: MaskSpec,
+    rng: np.random.Generator,
+    *,
+    limit_xyxy: tuple[float, float, float, float] | None = None,
+) -> tuple[ImageBgr, GrayImage]:
+    """Return a new image with the mask, and (H, W) uint8 how far each pixel is covered, 0..255.
+
+    Args:
+        image_bgr: (H, W, 3) uint8; stays as it is.
+        landmarks: (68, 2) x, y in pixels, iBUG order; may lie outside the image.
+        mask_spec: what is drawn.
+        rng: gives folds, weave and noise.
+        limit_xyxy: no pixel outside changes; maxima exclusive. Default: `default_limit`.
+
+    Raises:
+        UndrawableFace: `too-small`, `landmarks-unsure` or `out-of-frame`.
+    """
+    canvas = image_bgr.copy()
+    alpha = np.zeros(image_bgr.shape[:2], dtype=np.uint8)
+    paint(canvas, alpha, landmarks, mask_spec, rng, limit_xyxy=limit_xyxy)
+    return canvas, alpha
+
+
+def paint(
+    canvas_bgr: ImageBgr,
+    alpha: GrayImage,
+    landmarks: FloatArray,
+    mask_spec: MaskSpec,
+    rng: np.random.Generator,
+    *,
+    limit_xyxy: tuple[float, float, float, float] | None = None,
+    light_from: ImageBgr | None = None,
+) -> Box:
+    """Draw a mask into an image in place, and return the x1, y1, x2, y2 outside which nothing changed.
+
+    Args:
+        canvas_bgr: (H, W, 3) uint8; changed where the mask covers it.
+        alpha: (H, W) uint8; the mask's cover is added to what is there.
+        landmarks, mask_spec, rng, limit_xyxy: as in `draw`.
+        light_from: the image before any mask was painted, from which light, sharpness and noise are read;
+            default the canvas.
+
+    Raises:
+        UndrawableFace: before any pixel is touched.
+    """
+    _check_images(canvas_bgr, alpha)
+    points = np.asarray(landmarks, dtype=np.float64)
+    frame = judge_landmarks(points)
+    mesh = lay_mesh(points, frame, mask_spec)
+    limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
+    judge_mesh(mesh, frame, limit)
+    source = canvas_bgr if light_from is None else light_from
+    worn = WornMask(
+        spec=mask_spec,
+        frame=frame,
+        mesh=mesh,
+        bands=lay_loops(points, frame, mesh, mask_spec),
+        light=read_light(source, points, frame),
+        optics=read_optics(source, frame),
+    )
+    window = _window(worn, limit)
+    color, cover = render(worn, window, rng)
+    x1, y1, x2, y2 = window
+    _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], color, cover)
+    return window
+
+
+def _blend(skin: ImageBgr, under: GrayImage, color: Field, cover: Field) -> None:
+    """Lay the colour over a part of the image, and its cover over that of other masks, in place."""
+    level = np.rint(cover * 255)
+    share = level / np.float32(255)
+    rest = 1 - share
+    # Where fabric and skin share a pixel, the fabric keeps a little light off the skin.
+    rest *= 1 - np.float32(0.8) * share * rest
+    mixed = color * share[..., None]
+    mixed += skin * rest[..., None]
+    np.rint(mixed, out=mixed)
+    np.clip(mixed, 0, 255, out=mixed)
+    skin[...] = mixed
+    np.maximum(under, level.astype(np.uint8), out=under)
+
+
+def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
+    """Return x1, y1, x2, y2 around a face: its points and forehead, grown by half of that on each side.
+
+    Args:
+        landmarks: (68, 2) x, y in pixels, iBUG order.
+    """
+    frame = read_frame(landmarks)
+    # From brows to hairline a face is about 0.9 of the distance between the eyes.
+    forehead = landmarks[17:27] - 0.9 * frame.unit * frame.down
+    points = np.concatenate([landmarks, forehead])
+    low, high = points.min(axis=0), points.max(axis=0)
+    grow = (high - low) / 2
+    (x1, y1), (x2, y2) = (low - grow).tolist(), (high + grow).tolist()
+    return x1, y1, x2, y2
+
+
+def _window(worn: WornMask, limit: Box) -> Box:
+    """Return the part of `limit` that mask and loops can touch."""
+    points = np.concatenate([worn.mesh.points.reshape(-1, 2), *worn.bands])
+    low = np.floor(points.min(axis=0)).astype(int) - worn.margin_px
+    high = np.ceil(points.max(axis=0)).astype(int) + worn.margin_px + 1
+    (x1, y1), (x2, y2) = low.tolist(), high.tolist()
+    return max(x1, limit[0]), max(y1, limit[1]), min(x2, limit[2]), min(y2, limit[3])
+
+
+def _whole_pixels(limit_xyxy: tuple[float, float, float, float], width: int, height: int) -> Box:
+    """Return the pixels that lie wholly in a box and in the image; maxima exclusive."""
+    x1, y1, x2, y2 = limit_xyxy
+    return (
+        max(0, math.ceil(x1)),
+        max(0, math.ceil(y1)),
+        min(width, math.floor(x2)),
+        min(height, math.floor(y2)),
+    )
+
+
+def _check_images(canvas_bgr: ImageBgr, alpha: GrayImage) -> None:
+    """Raise ValueError unless canvas and alpha are a pair."""
+    if canvas_bgr.ndim != 3 or canvas_bgr.shape[2] != 3 or canvas_bgr.dtype != np.uint8:
+        raise ValueError(f"image must be (H, W, 3) uint8, got {canvas_bgr.shape} {canvas_bgr.dtype}")
+    if alpha.shape != canvas_bgr.shape[:2] or alpha.dtype != np.uint8:
+        raise ValueError(f"alpha must be {canvas_bgr.shape[:2]} uint8, got {alpha.shape} {alpha.dtype}")

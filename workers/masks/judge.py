@@ -1,0 +1,129 @@
+"""Which faces a mask can be drawn on well."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.arrays import FloatArray
+from common.errors import UndrawableFace
+from workers.masks.frame import FaceFrame, read_frame
+from workers.masks.mesh import Mesh
+
+# Below these a mask is a smudge of a few pixels.
+MIN_UNIT_PX = 5.0
+# The parts of a face along its axis, in units: eyes 0, nose tip 0.5, mouth 1.1, chin 1.9 on average of
+# ../shared/faces; there the narrowest gap is 0.3, and a head that nods far still keeps their order.
+MIN_STEP = 0.08
+# Widths in units: jaw ends are 2.3 apart in a frontal face and 0.9 in a full profile.
+MIN_JAW = 0.45
+MAX_JAW = 4.5
+# The chin lies 1.6 to 2.2 units below the eyes.
+MAX_CHIN = 4.0
+# In a profile the eyes meet, and may pass each other by an error of the points.
+MIN_EYE_GAP = -0.1
+# Part of the near half's area that may be turned inside out.
+MAX_FOLDED = 0.12
+# Part of the mesh's vertices that must lie in the picture.
+MIN_VISIBLE = 0.35
+# Mean distance of the two sets of five points in units; see `points_agree`.
+MAX_DISAGREEMENT = 0.30
+
+
+def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
+    """Return the frame of a face whose points make sense.
+
+    Args:
+        landmarks: (68, 2) x, y in pixels, iBUG order.
+
+    Raises:
+        UndrawableFace: `too-small`, or `landmarks-unsure`.
+    """
+    if landmarks.shape != (68, 2):
+        raise ValueError(f"landmarks must be (68, 2), got {landmarks.shape}")
+    if not np.isfinite(landmarks).all():
+        raise UndrawableFace("landmarks-unsure", "landmarks must be finite")
+    frame = read_frame(landmarks)
+    extent = float(np.ptp(landmarks, axis=0).max())
+    if max(frame.unit, 0.3 * extent) < MIN_UNIT_PX:
+        raise UndrawableFace(
+            "too-small", f"the eyes must be {MIN_UNIT_PX:g} pixels apart or more, got {frame.unit:.1f}"
+        )
+    if frame.unit < MIN_UNIT_PX or extent > 8 * frame.unit:
+        raise UndrawableFace(
+            "landmarks-unsure", f"{extent:.0f} pixels of face must not have eyes {frame.unit:.1f} apart"
+        )
+    _judge_order(landmarks, frame)
+    return frame
+
+
+def _judge_order(landmarks: FloatArray, frame: FaceFrame) -> None:
+    """Raise UndrawableFace unless eyes, nose, mouth, chin and jaw are where a face has them."""
+    brows = landmarks[17:27].mean(axis=0)
+    places = np.stack([brows, landmarks[30], frame.mouth, landmarks[8]])
+    brow, nose, mouth, chin = (frame.along(places) / frame.unit).tolist()
+    if not (brow < 0 and nose > MIN_STEP and mouth > nose + MIN_STEP and mouth + MIN_STEP < chin < MAX_CHIN):
+        raise UndrawableFace(
+            "landmarks-unsure",
+            "brows, eyes, nose, mouth and chin must follow each other, "
+            f"got {brow:.2f}, 0, {nose:.2f}, {mouth:.2f}, {chin:.2f}",
+        )
+    across = frame.across(landmarks) / frame.unit
+    jaw = float(across[16] - across[0])
+    eyes = float(across[42:48].mean() - across[36:42].mean())
+    if not (MIN_JAW < jaw < MAX_JAW and eyes > MIN_EYE_GAP):
+        raise UndrawableFace(
+            "landmarks-unsure", f"jaw and eyes must open to the sides, got widths of {jaw:.2f} and {eyes:.2f}"
+        )
+
+
+def judge_mesh(mesh: Mesh, frame: FaceFrame, limit_xyxy: tuple[int, int, int, int]) -> None:
+    """Raise UndrawableFace for a mask that folds over itself or can hardly be seen.
+
+    Args:
+        mesh: of the face.
+        frame: its axes; the near half alone must lie flat, the far half folds in a profile.
+        limit_xyxy: the part of the image that may change, maxima exclusive.
+
+    Raises:
+        UndrawableFace: `landmarks-unsure`, or `out-of-frame`.
+    """
+    middle = mesh.points.shape[1] // 2
+    near = mesh.points[:, : middle + 1] if frame.yaw >= 0 else mesh.points[:, middle:]
+    across, down = near[1:, 1:] - near[:-1, :-1], near[1:, :-1] - near[:-1, 1:]
+    areas = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    folded = float(-np.minimum(areas, 0).sum() / max(float(np.abs(areas).sum()), 1e-9))
+    if folded > MAX_FOLDED:
+        raise UndrawableFace(
+            "landmarks-unsure", f"at most {MAX_FOLDED:.0%} of the mask may be folded, got {folded:.0%}"
+        )
+    x1, y1, x2, y2 = limit_xyxy
+    low, high = np.array([x1, y1]) - 0.5, np.array([x2, y2]) - 0.5
+    visible = float(((mesh.points >= low) & (mesh.points <= high)).all(axis=-1).mean())
+    if visible < MIN_VISIBLE:
+        raise UndrawableFace(
+            "out-of-frame",
+            f"at least {MIN_VISIBLE:.0%} of the mask must be in the picture, got {visible:.0%}",
+        )
+
+
+def points_agree(landmarks: FloatArray, points: FloatArray) -> float:
+    """Return how far the detector's five points lie from those of the 68, in units of the face.
+
+    Args:
+        landmarks: (68, 2) x, y in pixels, iBUG order.
+        points: (5, 2) left eye, right eye, nose, left and right corner of the mouth, as seen in the image.
+
+    Raises:
+        UndrawableFace: `landmarks-unsure`: the mean distance is above `MAX_DISAGREEMENT`.
+    """
+    derived = np.stack(
+        [landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0), *landmarks[[30, 48, 54]]]
+    )
+    distance = float(np.hypot(*(derived - points).T).mean())
+    apart = distance / max(read_frame(landmarks).unit, 1e-9)
+    if not apart <= MAX_DISAGREEMENT:
+        raise UndrawableFace(
+            "landmarks-unsure",
+            f"detector and landmarks must agree to {MAX_DISAGREEMENT:.2f}, got {apart:.2f}",
+        )
+    return apart

@@ -1,0 +1,70 @@
+"""How sharp and how noisy a photograph is at a face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from common.arrays import FloatArray, ImageBgr
+from workers.masks.frame import FaceFrame
+from workers.masks.ranks import rank
+
+# Most pixels that are looked at along a side: the eyes of a large face are enough.
+WINDOW = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """Sharpness and noise at a face.
+
+    Attributes:
+        blur_px: sigma of the blur of the sharpest edges around the eyes, pixels.
+        noise: spread of the luminance noise, 0..255.
+    """
+
+    blur_px: float
+    noise: float
+
+
+def read_optics(image_bgr: ImageBgr, frame: FaceFrame) -> Optics:
+    """Return the optics at a face, of which at least a part lies in the image."""
+    height, width = image_bgr.shape[:2]
+    half = min(WINDOW // 2, max(6, round(1.1 * frame.unit)))
+    x, y = np.clip(np.round(frame.eyes), 0, (width - 1, height - 1)).astype(int).tolist()
+    crop = image_bgr[max(0, y - half) : y + half, max(0, x - half) : x + half]
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    return Optics(_blur(grey), _noise(grey))
+
+
+def _blur(grey: FloatArray) -> float:
+    """Return the sigma of the sharpest edges, 0.3..6 pixels.
+
+    Zhuo & Sim, "Defocus map estimation from a single image" (2011): blurring an edge of sigma s once more by
+    s0 lowers its steepest gradient by R = sqrt(s^2 + s0^2) / s, so s = s0 / sqrt(R^2 - 1).
+    """
+    again = 1.5
+    blurred = cv2.GaussianBlur(grey, (0, 0), again)
+    before, after = (
+        cv2.magnitude(cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1))
+        for picture in (grey, blurred)
+    )
+    steep = before >= max(rank(before, 0.97), 1.0)
+    if not steep.any():
+        return 1.0
+    sharpness: FloatArray = before[steep] / np.maximum(after[steep], 1e-3)
+    ratio = rank(sharpness, 0.5)
+    return float(np.clip(again / np.sqrt(max(ratio**2 - 1, 1e-3)), 0.3, 6.0))
+
+
+def _noise(grey: FloatArray) -> float:
+    """Return the spread of the noise, 0..6, from the finest detail of the flatter pixels.
+
+    Immerkaer, "Fast noise variance estimation" (1996): the kernel is blind to plains and slopes, and
+    multiplies white noise by 6.
+    """
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+    detail = np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel))
+    # 0.6745 is the median of |N(0, 1)|; the lower quartile, 0.3186, is deaf to lashes and hair.
+    return float(min(rank(detail, 0.25) / 0.3186 / 6, 6.0))

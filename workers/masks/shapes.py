@@ -1,0 +1,40 @@
+"""How each type of mask is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The cut of one type, relative to the face it is worn on.
+
+    Attributes:
+        edge_deg: angle around the head, from the nose, at which the side edges lie; the ears are near 84.
+        jaw_top, jaw_bottom: where the side edge ends on the jaw, 0 the ear and 8 the chin.
+        bridge: where the upper edge crosses the nose, from landmark 27 at 0 to the tip at 1.
+        cheek: how far the upper edge drops below the eyes on the cheek, in parts of the way to the next row.
+        bulge: how far the fabric stands off the nose tip and the lips, in units of the eye distance.
+        overhang: how far it reaches past the jaw line, in the same units.
+    """
+
+    edge_deg: float
+    jaw_top: float
+    jaw_bottom: float
+    bridge: float
+    cheek: float
+    bulge: float
+    overhang: float
+
+
+# Angles and heights judged by eye on photographs of worn masks; a tied cup ends well before the ears.
+CUTS: Final = MappingProxyType(
+    {
+        "surgical": Cut(66.0, 1.3, 4.0, 0.38, 0.62, 0.10, 0.06),
+        "N95": Cut(55.0, 1.9, 4.1, 0.36, 0.66, 0.22, 0.07),
+        "KN95": Cut(64.0, 1.5, 4.2, 0.34, 0.62, 0.24, 0.06),
+        "cloth": Cut(68.0, 1.2, 4.3, 0.32, 0.58, 0.08, 0.08),
+    }
+)

@@ -1,0 +1,111 @@
+"""What a worker process keeps between tasks: settings, engine, models. Opened in the process that uses it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+from sqlalchemy import Engine
+
+from common import weights
+from common.database import engine_for
+from common.ledger.jobs import RecordedJob, set_job
+from common.options import JobOptions
+from common.owner import this_owner
+from common.settings import Settings, usable_cores
+from workers.detectors.base import Detector
+from workers.detectors.registry import open_detector
+from workers.landmarks.base import Landmarker
+from workers.landmarks.registry import open_landmarker
+
+log = logging.getLogger("maskmill.worker")
+
+
+@dataclass
+class Runtime:
+    """The long-lived things of one worker process.
+
+    Attributes:
+        settings: of this process.
+        pid: the process that made it; a child that inherits one makes its own.
+    """
+
+    settings: Settings
+    pid: int = field(default_factory=os.getpid)
+    _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
+    _landmarkers: dict[tuple[object, ...], Landmarker] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        # 0, not 1: setting 1 joins threads that a forked child does not have, and hangs (E12).
+        cv2.setNumThreads(0)
+
+    @property
+    def engine(self) -> Engine:
+        """This process's database engine."""
+        return engine_for(self.settings.database_url)
+
+    @property
+    def owner(self) -> str:
+        """The name under which this process claims images."""
+        return this_owner()
+
+    @property
+    def decode_threads(self) -> int:
+        """Threads that decode while the detector runs."""
+        return max(2, usable_cores() // max(1, self.settings.worker_count))
+
+    def detector(self, options: JobOptions) -> Detector:
+        """The detector that a job asks for, opened once.
+
+        Raises:
+            UnfitError: its model is missing or unfit on this machine.
+        """
+        key = (options.detector, options.detector_model, options.score, options.nms, options.detect_side)
+        if key not in self._detectors:
+            path = find_model(options.detector, options.detector_model, self.settings)
+            detector = open_detector(
+                options.detector,
+                path,
+                device=self.settings.device,
+                threads=1,
+                score=options.score,
+                nms=options.nms,
+                side=options.detect_side,
+                cache_dir=weights.cache_dir(),
+            )
+            log.info("detector %s runs on %s", detector.name, detector.provider)
+            self._detectors[key] = detector
+        return self._detectors[key]
+
+    def note_provider(self, job: RecordedJob, provider: str) -> None:
+        """Write down on what the detector of a job really runs, for `status`."""
+        if job.provider != provider and job.name not in self._noted:
+            self._noted.add(job.name)
+            set_job(self.engine, job.id, provider=provider)
+
+    def landmarker(self, options: JobOptions) -> Landmarker:
+        """The landmark model that a job asks for, opened once.
+
+        Raises:
+            UnfitError: its model is missing or unfit on this machine.
+        """
+        key = (options.landmarks, options.landmark_model)
+        if key not in self._landmarkers:
+            path = find_model(options.landmarks, options.landmark_model, self.settings)
+            self._landmarkers[key] = open_landmarker(
+                options.landmarks, path, device=self.settings.device, threads=1
+            )
+        return self._landmarkers[key]
+
+
+def find_model(name: str, explicit: str | None, settings: Settings) -> Path:
+    """The file of a model, from an option, the settings' folder, a package or the cache.
+
+    Raises:
+        UnfitError: there is none; the message says how to get it.
+    """
+    return weights.find(name, None if explicit is None else Path(explicit), settings.models)

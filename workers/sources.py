@@ -1,0 +1,89 @@
+"""Reads and decodes the images of a chunk."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from common.arrays import ImageBgr
+from common.errors import ImageError, TransientError, UnfitError
+from common.escaping import escape
+from common.files import read_source
+from common.images import decode
+from common.ledger.claims import ClaimedImage
+from common.ledger.jobs import RecordedInput, RecordedJob
+from common.ledger.results import Failure
+from workers.times import PartTimes
+
+log = logging.getLogger("maskmill.worker")
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the images of a job lie on this machine."""
+
+    inputs: Mapping[int, RecordedInput]
+    roots: tuple[bytes, ...] | None
+
+    @classmethod
+    def of(cls, job: RecordedJob) -> Sources:
+        """The sources of a job; with `--follow-symlinks` a file may lie outside the roots."""
+        roots = None if job.follow_symlinks else tuple(one.root for one in job.inputs)
+        return cls({one.id: one for one in job.inputs}, roots)
+
+    def path(self, image: ClaimedImage) -> bytes:
+        """Absolute path of an image."""
+        one = self.inputs[image.input_id]
+        below_root = (
+            image.relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else image.relative_path
+        )
+        return os.path.join(one.root, below_root)  # noqa: PTH118 (bytes)
+
+    def load(self, image: ClaimedImage, times: PartTimes) -> ImageBgr:
+        """Read and decode an image.
+
+        Raises:
+            ImageError: it cannot be used; see `read_source` and `decode`.
+        """
+        with times.part("read"):
+            expect = None if image.size is None or image.mtime_ns is None else (image.size, image.mtime_ns)
+            data = read_source(self.path(image), roots=self.roots, expect=expect)
+        with times.part("decode"):
+            return decode(data)
+
+
+def attempt(job: RecordedJob, image: ClaimedImage, work: Callable[[], _Answer]) -> _Answer | Failure:
+    """Run the work on one image; what goes wrong with this image becomes its failure.
+
+    The one place where any exception is caught: one bad image must not fail its chunk.
+
+    Raises:
+        TransientError, UnfitError, SoftTimeLimitExceeded: these concern more than this image.
+    """
+    try:
+        return work()
+    except (TransientError, UnfitError, SoftTimeLimitExceeded):
+        raise
+    except ImageError as exc:
+        failure = Failure(image.id, exc.code, str(exc))
+    except MemoryError:
+        failure = Failure(image.id, "out-of-memory", "there was too little memory for this image")
+    except Exception as exc:  # noqa: BLE001 (see above)
+        log.exception("job %s image %s: unexpected error", job.name, image.id)
+        failure = Failure(image.id, "unexpected", f"{type(exc).__name__}: {exc}")
+    log.warning(
+        "job %s image %d %s: %s: %s",
+        job.name,
+        image.id,
+        escape(image.relative_path),
+        failure.code,
+        failure.message,
+    )
+    return failure
