@@ -4,7 +4,6 @@ Paths are bytes: a name that is not UTF-8 is a normal name.
 """
 
 # Paths are bytes, which pathlib refuses.
-# ruff: noqa: PTH105, PTH108, PTH112, PTH119, PTH120
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from common.errors import TransientError, UnfitError
@@ -112,9 +112,9 @@ def queue_depths(app: Celery) -> dict[str, int]:
     try:
         with app.connection_for_write() as connection:
             client: Any = connection.default_channel.client
-            depths = {stage: int(client.llen(stage)) for stage in STAGES}
+            depths: dict[str, int] = {stage: int(client.llen(stage)) for stage in STAGES}
             return {**depths, "unacked": int(client.hlen("unacked"))}
-    except (OperationalError, *_connection_errors(app)) as exc:
+    except _connection_errors(app) as exc:
         raise TransientError(f"the broker does not answer: {exc}") from exc
 
 
@@ -129,13 +129,13 @@ def broker_version(app: Celery, settings: Settings) -> str:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
             client: Any = connection.default_channel.client
             return f"redis {client.info('server')['redis_version']}"
-    except (OperationalError, *_connection_errors(app)) as exc:
+    except _connection_errors(app) as exc:
         raise UnfitError(
             f"the broker {hide_secret(settings.broker_url)} does not answer ({exc}); "
             "start Redis, set MASKMILL_BROKER_URL, or use `maskmill run`, which brings its own"
         ) from exc
 
 
-def _connection_errors(app: Celery) -> tuple[type[BaseException], ...]:
+def _connection_errors(app: Celery) -> tuple[type[Exception], ...]:
     with app.connection_for_write() as connection:
-        return tuple(connection.connection_errors) + tuple(connection.channel_errors)
+        return (OperationalError, *connection.connection_errors, *connection.channel_errors)

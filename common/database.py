@@ -116,7 +116,7 @@ def persistently(action: Callable[[], _Answer], *, for_s: float = 60.0) -> _Answ
             if time.monotonic() + wait_s > deadline:
                 raise TransientError(f"the database does not answer: {cause}") from exc
             log.warning("the database does not answer, trying again in %.1f s: %s", wait_s, cause)
-            time.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 (jitter)
+            time.sleep(wait_s * random.uniform(0.75, 1.25))
             wait_s = min(2 * wait_s, 5.0)
 
 

@@ -57,11 +57,11 @@ def _clashing(stems: Mapping[bytes, bytes], taken: set[str]) -> list[bytes]:
     for name, stem in stems.items():
         owners.setdefault(_folded(stem), []).append(name)
     clashing: set[bytes] = set()
-    for stem, names in owners.items():
-        if len(names) > 1 or stem in taken:
+    for folded, names in owners.items():
+        if len(names) > 1 or folded in taken:
             clashing.update(names)
-        for match in _CONTINUATION.finditer(stem):
-            shorter = stem[: match.start()]
+        for match in _CONTINUATION.finditer(folded):
+            shorter = folded[: match.start()]
             if shorter in owners or shorter in taken:
                 clashing.update(names)
                 clashing.update(owners.get(shorter, ()))

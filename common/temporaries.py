@@ -1,7 +1,6 @@
 """Temporary files beside their final names: how they are called, made, written and made durable."""
 
 # Paths are bytes, which pathlib refuses.
-# ruff: noqa: PTH103, PTH108, PTH118
 
 from __future__ import annotations
 

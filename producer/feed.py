@@ -32,6 +32,8 @@ class Feeder:
         self._settings = settings
         self._workers = max(1, workers)
         self._quiet_since: float | None = None
+        self.has_room = True
+        """The queues could have taken more when they were last fed."""
 
     def feed(self) -> int:
         """Send chunks until the queues are full or nothing waits; returns the images sent.
@@ -42,6 +44,7 @@ class Feeder:
         depths = queue_depths(self._app)
         room = self._settings.high_water - sum(depths[stage] for stage in STAGES)
         sent = 0
+        self.has_room = room > 0
         if room > 0:
             limit = min(room, 100) * self._settings.chunk_size
             for stage, ids in persistently(lambda: unsent(self._engine, self._job.id, limit)):

@@ -21,6 +21,9 @@ log = logging.getLogger("maskmill.run")
 
 _POLL_S = 0.2
 
+OnTick = Callable[[Counts, bool], None]
+"""Told the counts, and whether every image is recorded."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -61,14 +64,13 @@ def follow(
     feeder: Feeder,
     recording: Recording,
     *,
-    on_tick: Callable[[Counts, bool], None],
+    on_tick: OnTick,
     supervise: Callable[[], bool] = lambda: False,
     fail_fast: bool = False,
 ) -> JobState:
     """Feed and watch until every image is final; returns the state in which the job ended.
 
     Args:
-        on_tick: told the counts, and whether more images may still be recorded.
         supervise: starts again what died; true makes lost messages be looked for.
         fail_fast: end as soon as one image has failed.
 

@@ -39,7 +39,7 @@ def list_lines(path: bytes) -> Iterator[ListLine]:
         OSError: the list cannot be read.
     """
     folder = os.path.dirname(os.path.abspath(path))
-    with open(path, "rb") as lines:  # noqa: PTH123 (a bytes path)
+    with open(path, "rb") as lines:
         for line in lines:
             if not line.strip():
                 continue

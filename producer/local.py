@@ -16,21 +16,19 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from common.database import engine_for, persistently, sqlite_url, upgrade
-from common.errors import TransientError, UnfitError, UsageError
-from common.escaping import escape
+from common.errors import TransientError, UnfitError
 from common.files import sweep_temporaries
 from common.ledger.images import forget_sent, unsent
 from common.ledger.jobs import RecordedJob, close_job, find_job
-from common.ledger.reports import Counts, count_images
+from common.ledger.reports import count_images
 from common.pipeline import ChunkMessage, JobState, Stage
 from common.settings import Settings
 from producer.export import write_logs
 from producer.feed import Feeder
-from producer.follow import follow, record_beside
+from producer.follow import OnTick, follow, record_beside
 from producer.locks import clear_traces, output_lock, remove_record, write_record
 from producer.plan import record_found
-from producer.request import OpenedJob, Request, check_extension, first_image, open_or_continue
-from producer.scan import Skips
+from producer.request import OpenedJob, Request, check_extension, first_image, make_output, open_or_continue
 from producer.services import PrivateServices, find_redis_server
 
 log = logging.getLogger("maskmill.run")
@@ -38,8 +36,6 @@ log = logging.getLogger("maskmill.run")
 DATABASE_NAME = b"maskmill.db"
 
 _RETRY_AFTER_S = 5
-
-OnTick = Callable[[Counts, bool], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -69,7 +65,7 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
         check_extension(engine_for(database_url), request)
     if settings.worker_count > 0:
         find_redis_server()
-    _make_output(request.output)
+    make_output(request.output)
     with output_lock(request.output), _stop_signals():
         if clear_traces(request.output):
             log.warning("an earlier run was killed: what it left is removed")
@@ -87,7 +83,7 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
 
             def record() -> None:
                 record_found(engine, opened.job, opened.input_ids, scanner, images, is_stopped=stopped.is_set)
-                _tell_skips(scanner.skips)
+                scanner.skips.tell()
 
             work = _run_here if settings.worker_count == 0 else _run_with_workers
             try:
@@ -190,15 +186,6 @@ def stages_here(settings: Settings) -> list[tuple[Stage | Literal["all"], int]]:
     return [("detect", 1 if settings.device.startswith("cuda") else gpus), ("augment", settings.worker_count)]
 
 
-def _make_output(output: bytes) -> None:
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as exc:
-        raise UsageError(f"--output {escape(output)} cannot be made: {exc.strerror}") from exc
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise UsageError(f"--output {escape(output)} may not be written")
-
-
 def _end(engine: Engine, job: RecordedJob, output: bytes) -> None:
     """Write the exports and remove temporary files, whatever ended the run."""
     with _signals_ignored():
@@ -208,18 +195,7 @@ def _end(engine: Engine, job: RecordedJob, output: bytes) -> None:
             if now is not None:
                 write_logs(engine, now)
         except TransientError as exc:
-            log.error("%s: logs.csv could not be written; run the same command again", exc)  # noqa: TRY400
-
-
-def _tell_skips(skips: Skips) -> None:
-    if skips.linked_folders or skips.outside_links:
-        log.warning(
-            "left out: %d linked folders, %d links that leave the input (read with --follow-symlinks)",
-            skips.linked_folders,
-            skips.outside_links,
-        )
-    for folder in skips.unreadable_folders:
-        log.warning("the folder %s may not be read and is left out", escape(folder))
+            log.error("%s: logs.csv could not be written; run the same command again", exc)
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def clear_traces(output: bytes) -> bool:
     """Kill the processes and remove the private folder that a killed run left; true if there was one."""
     path = os.path.join(output, _RECORD)
     try:
-        with open(path, encoding="utf-8") as text:  # noqa: PTH123
+        with open(path, encoding="utf-8") as text:
             record = json.load(text)
         token, folder = str(record["token"]), Path(record["folder"])
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
@@ -161,7 +161,21 @@ def check_extension(engine: Engine, request: Request) -> RecordedJob | None:
     return job
 
 
-def remove_artifacts(engine: Engine, job: RecordedJob, *, forget: Callable[[bytes], None] = os.unlink) -> int:
+def make_output(output: bytes) -> None:
+    """Make the output folder.
+
+    Raises:
+        UsageError: it cannot be made or written.
+    """
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as exc:
+        raise UsageError(f"--output {escape(output)} cannot be made: {exc.strerror}") from exc
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise UsageError(f"--output {escape(output)} may not be written")
+
+
+def remove_artifacts(engine: Engine, job: RecordedJob) -> int:
     """Delete every recorded file of a job; returns how many were there."""
     removed = 0
     for page in image_pages(engine, job):
@@ -169,7 +183,7 @@ def remove_artifacts(engine: Engine, job: RecordedJob, *, forget: Callable[[byte
             for row in rows:
                 path = os.path.join(job.output, row.path)
                 if inside(os.path.realpath(os.path.dirname(path)), job.output) and os.path.lexists(path):
-                    forget(path)
+                    os.unlink(path)
                     removed += 1
     return removed
 
@@ -196,7 +210,7 @@ def _read_skip_list(path: str | None) -> frozenset[int]:
     if path is None:
         return frozenset()
     try:
-        with open(path, encoding="utf-8") as lines:  # noqa: PTH123
+        with open(path, encoding="utf-8") as lines:
             return frozenset(int(word) for line in lines for word in line.replace(",", " ").split())
     except OSError as exc:
         raise UsageError(f"--skip-list {path}: it cannot be read ({exc.strerror})") from exc

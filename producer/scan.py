@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from common.escaping import escape
 from common.stems import is_image_name
 from producer.inputs import Input, inside
 from producer.lists import ListIndex
+
+log = logging.getLogger("maskmill.scan")
 
 
 @dataclass(slots=True)
@@ -20,6 +24,17 @@ class Skips:
     linked_folders: int = 0
     outside_links: int = 0
     unreadable_folders: list[bytes] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Log what was left out."""
+        if self.linked_folders or self.outside_links:
+            log.warning(
+                "left out: %d linked folders, %d links that leave the input (read with --follow-symlinks)",
+                self.linked_folders,
+                self.outside_links,
+            )
+        for folder in self.unreadable_folders:
+            log.warning("the folder %s may not be read and is left out", escape(folder))
 
 
 @dataclass(frozen=True, slots=True)

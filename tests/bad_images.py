@@ -5,7 +5,6 @@ are built by hand, so that their bytes do not come from a library under test.
 """
 
 # Paths are bytes, which pathlib refuses.
-# ruff: noqa: PTH101, PTH118, PTH119, PTH123, PTH211
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
         for onward_stage, onward in process_chunk(_runtime(), stage, chunk):
             send(app, onward_stage, onward)
     except MessageRefused as exc:
-        log.error("message refused: %s", exc)  # noqa: TRY400
+        log.error("message refused: %s", exc)
     except TransientError as exc:
         log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
         raise task.retry(countdown=_RETRY_AFTER_S, max_retries=None, exc=exc) from exc

@@ -65,9 +65,10 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         else:
             augment_chunk(runtime, job, claims.images, times)
     except UnfitError as exc:
-        log.error("job %s halted: %s", job.name, exc)  # noqa: TRY400 (foreseen: no traceback)
+        reason = str(exc)
+        log.error("job %s halted: %s", job.name, reason)
         persistently(lambda: release(runtime.engine, held, runtime.owner))
-        persistently(lambda: close_job(runtime.engine, job.id, "halted", str(exc)))
+        persistently(lambda: close_job(runtime.engine, job.id, "halted", reason))
         return []
     except SoftTimeLimitExceeded:
         # One that takes too long even alone is counted as a death: after some of them it is failed.

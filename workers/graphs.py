@@ -99,7 +99,7 @@ def _keep(prepared: bytes, kept: Path) -> None:
             stream.write(prepared)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, kept)  # noqa: PTH105
+        os.replace(temporary, kept)
     except OSError as exc:
         _log.debug("prepared graph not kept at %s: %s", kept, exc)
         if temporary is not None:

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -36,6 +37,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 """What ONNX Runtime raises: its classes derive from Exception one by one and share no base."""
 
 _OPEN_ERRORS: tuple[type[Exception], ...] = (OSError, *ORT_ERRORS)
+_TRIAL_ERRORS: tuple[type[Exception], ...] = (ValueError, IndexError, *ORT_ERRORS)
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +147,22 @@ def _open(model: bytes | Path, providers: list[Any], threads: int, label: str) -
     except _OPEN_ERRORS as exc:
         raise UnfitError(
             f"ONNX Runtime cannot open {label}: {first_line(exc)}; give a valid ONNX file"
+        ) from exc
+
+
+@contextlib.contextmanager
+def trial_run(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong in a first run into an UnfitError: found at the start, not at the first image.
+
+    Args:
+        path: the model file.
+        what: what it should be, with its article.
+    """
+    try:
+        yield
+    except _TRIAL_ERRORS as exc:
+        raise UnfitError(
+            f"the model {path} does not run as {what}: {first_line(exc)}; give another file"
         ) from exc
 
 

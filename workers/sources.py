@@ -44,7 +44,7 @@ class Sources:
         below_root = (
             image.relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else image.relative_path
         )
-        return os.path.join(one.root, below_root)  # noqa: PTH118 (bytes)
+        return os.path.join(one.root, below_root)
 
     def load(self, image: ClaimedImage, times: PartTimes) -> ImageBgr:
         """Read and decode an image.
@@ -75,7 +75,7 @@ def attempt(job: RecordedJob, image: ClaimedImage, work: Callable[[], _Answer]) 
         failure = Failure(image.id, exc.code, str(exc))
     except MemoryError:
         failure = Failure(image.id, "out-of-memory", "there was too little memory for this image")
-    except Exception as exc:  # noqa: BLE001 (see above)
+    except Exception as exc:
         log.exception("job %s image %s: unexpected error", job.name, image.id)
         failure = Failure(image.id, "unexpected", f"{type(exc).__name__}: {exc}")
     log.warning(

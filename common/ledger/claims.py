@@ -10,14 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from sqlalchemy import Connection, Engine, Row, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, Table, bindparam, select, update
 
 from common.models import Face, Image
 from common.owner import is_known_dead
 from common.pipeline import WAITS_FOR, ChunkMessage, Stage
 
 MAX_DEATHS = 3
+
+# The table, not the class: an UPDATE of many rows with a WHERE is not one of the ORM.
+_IMAGES = cast(Table, Image.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def _release(connection: Connection, ids: Sequence[int]) -> None:
 def _fail(connection: Connection, ids: Sequence[int], stage: Stage, now: float) -> None:
     if ids:
         connection.execute(
-            update(Image.__table__)
+            update(_IMAGES)
             .where(Image.id == bindparam("b_id"))
             .values(
                 status="failed",

@@ -194,8 +194,8 @@ def remove_job(engine: Engine, job_id: int) -> None:
     """Delete a job with all its rows."""
     images = select(Image.id).where(Image.job_id == job_id)
     with engine.begin() as connection:
-        for table in (Artifact, Mask, Face):
-            connection.execute(delete(table).where(table.image_id.in_(images)))
-        for table in (Chunk, Image, InputRow):
-            connection.execute(delete(table).where(table.job_id == job_id))
+        for column in (Artifact.image_id, Mask.image_id, Face.image_id):
+            connection.execute(delete(column.class_).where(column.in_(images)))
+        for column in (Chunk.job_id, Image.job_id, InputRow.job_id):
+            connection.execute(delete(column.class_).where(column == job_id))
         connection.execute(delete(Job).where(Job.id == job_id))

@@ -81,7 +81,7 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
             .group_by(Chunk.stage)
         ).all()
         failures = connection.execute(
-            select(Image.error_code, func.count().label("count"))
+            select(Image.error_code, func.count().label("images"))
             .where(Image.job_id == job.id, Image.status == "failed")
             .group_by(Image.error_code)
             .order_by(func.count().desc())
@@ -93,7 +93,7 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
         counts=counts,
         faces=int(by_stage["detect"].faces) if "detect" in by_stage else 0,
         artifacts=int(by_stage["augment"].artifacts) if "augment" in by_stage else 0,
-        failures={row.error_code: row.count for row in failures},
+        failures={row.error_code: row.images for row in failures},
         images_per_s=rate,
         eta_s=counts.open / rate if rate and counts.open and job.scanned_at else None,
         workers=max((row.workers for row in done_by), default=0),

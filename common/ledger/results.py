@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
 
 from common.database import insert_into
 from common.models import Artifact, Chunk, Face, Image, Mask
@@ -16,6 +16,10 @@ from common.pipeline import WAITS_FOR, Stage
 
 MESSAGE_CHARS = 2000
 """Longest error text kept."""
+
+# The tables, not the classes: an UPDATE of many rows with a WHERE is not one of the ORM.
+_IMAGES = cast(Table, Image.__table__)
+_FACES = cast(Table, Face.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def store_detections(
             connection.execute(insert_into(engine, Face).on_conflict_do_nothing(), rows)
         if mine:
             connection.execute(
-                update(Image.__table__)
+                update(_IMAGES)
                 .where(Image.id == bindparam("b_id"))
                 .values(
                     status=bindparam("b_status"),
@@ -191,9 +195,7 @@ def store_augmented(
                 connection.execute(insert_into(engine, table).on_conflict_do_nothing(), rows)
         if points:
             connection.execute(
-                update(Face.__table__)
-                .where(Face.id == bindparam("b_id"))
-                .values(points_68=bindparam("b_points")),
+                update(_FACES).where(Face.id == bindparam("b_id")).values(points_68=bindparam("b_points")),
                 points,
             )
         if mine:
@@ -248,7 +250,7 @@ def _fail(connection: Connection, failures: Sequence[Failure], stage: Stage, own
         "claimed_until": None,
     }
     connection.execute(
-        update(Image.__table__)
+        update(_IMAGES)
         .where(Image.id == bindparam("b_id"))
         .values(error_code=bindparam("b_code"), error_message=bindparam("b_message"), **fixed),
         [{"b_id": one.image_id, "b_code": one.code, "b_message": _storable(one.message)} for one in failures],

@@ -4,7 +4,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from skimage import data
 
 from common.arrays import ImageBgr
@@ -141,3 +143,20 @@ def test_another_network_is_no_centerface(tmp_path: Path) -> None:
 def test_an_unknown_detector_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="centerface, rfb"):
         open_detector("haar", tmp_path / "m.onnx", device="cpu", threads=1)
+
+
+def test_a_network_with_the_right_names_and_wrong_answers_is_unfit(tmp_path: Path) -> None:
+    shape = [1, 3, 32, 32]
+    names = ["537", "538", "539", "540"]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], [name]) for name in names],
+        "names",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+    )
+    path = tmp_path / "names.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    with pytest.raises(
+        UnfitError, match=r"names\.onnx does not run as a CenterFace: its answers have the shapes"
+    ):
+        open_detector("centerface", path, device="cpu", threads=1)

@@ -104,6 +104,13 @@ def test_the_finished_form_is_given_the_thresholds(tmp_path: Path) -> None:
     assert found.scores.tolist() == [0.75]
 
 
+def test_outputs_of_other_shapes_are_unfit(tmp_path: Path) -> None:
+    scores, boxes = np.zeros((1, 5, 1), dtype=np.float32), np.zeros((1, 5, 4), dtype=np.float32)
+    path = save(tmp_path / "thin.onnx", {"scores": scores, "boxes": boxes}, {"input": [1, 3, 240, 320]})
+    with pytest.raises(UnfitError, match=r"thin\.onnx does not run as an RFB detector"):
+        open_rfb(path)
+
+
 def test_other_outputs_are_unfit(tmp_path: Path) -> None:
     path = save(tmp_path / "other.onnx", {"y": np.zeros(3, dtype=np.float32)}, {"input": [1, 3, 240, 320]})
     with pytest.raises(UnfitError, match="no RFB detector") as caught:

@@ -1,7 +1,6 @@
 """Reading input files, writing output files, and names as text."""
 
 # Paths are bytes, which pathlib refuses.
-# ruff: noqa: PTH101, PTH102, PTH110, PTH114, PTH116, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from workers.detectors.base import Detection, rounded
 from workers.detectors.batching import BatchRunner
 from workers.detectors.boxes import clip_boxes, nms, touching_image
 from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of
+from workers.sessions import Provider, Session, open_session, provider_of, trial_run
 
 _CELL = 4
 _MULTIPLE = 32
@@ -102,6 +102,12 @@ def open_centerface(
             f"the model {path} is no CenterFace: its outputs must be {', '.join(_OUTPUTS)}, "
             f"got {', '.join(names)}; give another --detector or --detector-model"
         )
+    with trial_run(path, "a CenterFace"):
+        blank = np.zeros((1, 3, _MULTIPLE, _MULTIPLE), dtype=np.float32)
+        shapes = [answer.shape for answer in session.run(None, {session.get_inputs()[0].name: blank})]
+        cells = _MULTIPLE // _CELL
+        if shapes != [(1, channels, cells, cells) for channels in (1, 2, 2, 10)]:
+            raise ValueError(f"its answers have the shapes {shapes}")
     if batch is None:
         # On the CPU one image at a time is the fastest, by a quarter (27 against 34 ms at 512×384).
         batch = 16 if provider_of(session) == "CUDA" else 1

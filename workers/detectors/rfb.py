@@ -20,7 +20,7 @@ from common.errors import UnfitError
 from workers.detectors.base import Detection, rounded
 from workers.detectors.boxes import clip_boxes, nms, touching_image
 from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of
+from workers.sessions import Provider, Session, open_session, provider_of, trial_run
 
 _USUAL_HW = (240, 320)
 _PLAIN = {"scores", "boxes"}
@@ -88,7 +88,10 @@ def open_rfb(
             f"score_threshold → detected_boxes, detected_scores, got {', '.join(sorted(inputs))} → "
             f"{', '.join(sorted(outputs))}; give another --detector or --detector-model"
         )
-    return Rfb(session, score=score, nms_iou=nms_iou)
+    detector = Rfb(session, score=score, nms_iou=nms_iou)
+    with trial_run(path, "an RFB detector"):
+        detector.detect([np.zeros((64, 64, 3), dtype=np.uint8)])
+    return detector
 
 
 def _input_wh(session: Session) -> tuple[int, int]:

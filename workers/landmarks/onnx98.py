@@ -15,7 +15,7 @@ from workers.detectors.batching import BatchRunner
 from workers.graphs import prepared_graph
 from workers.landmarks.base import Landmarks, rounded
 from workers.landmarks.points import WFLW_FIVE, WFLW_TO_68
-from workers.sessions import Provider, Session, open_session, provider_of
+from workers.sessions import Provider, Session, open_session, provider_of, trial_run
 
 _SIDE = 64
 _BATCH = 64
@@ -67,7 +67,11 @@ def open_onnx98(path: Path, *, device: str, threads: int, cache_dir: Path | None
             f"the model {path} must take uint8 [n, 64, 64, 3] and give [n, 98, 2], it takes "
             f"{inputs[0].type} {inputs[0].shape} and gives {shape}; give another --landmark-model"
         )
-    return Onnx98(session)
+    landmarker = Onnx98(session)
+    with trial_run(path, "98 landmarks"):
+        blank = np.zeros((_SIDE, _SIDE, 3), dtype=np.uint8)
+        landmarker.find(blank, np.array([[0.0, 0, _SIDE, _SIDE]]), None)
+    return landmarker
 
 
 def cut_box(image_bgr: ImageBgr, box_xyxy: tuple[int, int, int, int]) -> ImageBgr:

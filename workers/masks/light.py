@@ -103,10 +103,11 @@ def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.flo
     # Folds: the relief is in hundredths of the mask's height, and the sheet 1.6 times as wide.
     slope_u = cv2.Sobel(fabric.height, cv2.CV_32F, 1, 0, scale=0.01 * width / 1.6 / 8)
     slope_v = cv2.Sobel(fabric.height, cv2.CV_32F, 0, 1, scale=0.01 * height / 8)
-    folds = -(light.direction[0] * slope_u + light.direction[1] * slope_v)
+    to_right, to_below = float(light.direction[0]), float(light.direction[1])
+    folds = -(to_right * slope_u + to_below * slope_v)
     shade *= fabric.gloss * np.clip(1 + 0.8 * folds, 0.6, 1.25)
-    grey = (fabric.albedo @ LUMA)[..., None]
-    lit: npt.NDArray[np.float32] = grey + np.float32(light.saturation) * (fabric.albedo - grey)
+    grey: Field = (fabric.albedo @ LUMA)[..., None]
+    lit = grey + np.float32(light.saturation) * (fabric.albedo - grey)
     lit *= light.tint * np.float32(light.exposure)
     lit *= shade[..., None]
     return lit
@@ -215,7 +216,7 @@ def _tint(skin_bgr: npt.NDArray[np.float32], saturation: float) -> npt.NDArray[n
     """Return (3,) factors that carry a part of the light's colour on to the mask."""
     mean = np.maximum(skin_bgr.mean(axis=0), 2.0)
     cast = mean / float(mean @ LUMA) / SKIN_TINT
-    tint = 1 + np.float32(0.4 * saturation) * np.clip(cast - 1, -0.3, 0.3)
+    tint = 1 + np.float32(0.5 * saturation) * np.clip(cast - 1, -0.3, 0.3)
     normalised: npt.NDArray[np.float32] = (
         (tint / (tint @ LUMA)).astype(np.float32) if saturation > 0 else np.ones(3, np.float32)
     )

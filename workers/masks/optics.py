@@ -45,17 +45,19 @@ def _blur(grey: FloatArray) -> float:
     s0 lowers its steepest gradient by R = sqrt(s^2 + s0^2) / s, so s = s0 / sqrt(R^2 - 1).
     """
     again = 1.5
-    blurred = cv2.GaussianBlur(grey, (0, 0), again)
-    before, after = (
-        cv2.magnitude(cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1))
-        for picture in (grey, blurred)
-    )
+    before, after = _steepness(grey), _steepness(np.asarray(cv2.GaussianBlur(grey, (0, 0), again)))
     steep = before >= max(rank(before, 0.97), 1.0)
     if not steep.any():
         return 1.0
-    sharpness: FloatArray = before[steep] / np.maximum(after[steep], 1e-3)
-    ratio = rank(sharpness, 0.5)
+    ratio = rank(before[steep] / np.maximum(after[steep], 1e-3), 0.5)
     return float(np.clip(again / np.sqrt(max(ratio**2 - 1, 1e-3)), 0.3, 6.0))
+
+
+def _steepness(grey: FloatArray) -> FloatArray:
+    """Return the (h, w) length of the gradient."""
+    return np.asarray(
+        cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), np.float32
+    )
 
 
 def _noise(grey: FloatArray) -> float:

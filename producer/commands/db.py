@@ -1,0 +1,36 @@
+"""`maskmill db`."""
+
+from __future__ import annotations
+
+import click
+
+_URL = click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+
+
+@click.group("db")
+def command() -> None:
+    """Upgrade or check the configured database."""
+
+
+@command.command("upgrade")
+@_URL
+def upgrade_command(database_url: str | None) -> None:
+    """Bring the database to the schema of this version; safe to repeat."""
+    from common.database import revision, upgrade
+    from common.settings import hide_secret, read_settings
+
+    url = read_settings(database_url=database_url).database_url
+    upgrade(url)
+    click.echo(f"{hide_secret(url)}: schema {revision(url)[0]}")
+
+
+@command.command("check")
+@_URL
+def check_command(database_url: str | None) -> None:
+    """Say whether the schema is that of this version; exit code 3 if not."""
+    from common.database import require_current, revision
+    from common.settings import hide_secret, read_settings
+
+    url = read_settings(database_url=database_url).database_url
+    require_current(url)
+    click.echo(f"{hide_secret(url)}: schema {revision(url)[0]}, up to date")

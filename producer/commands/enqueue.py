@@ -1,0 +1,51 @@
+"""`maskmill enqueue`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from producer.commands.job_flags import job_flags, read_job_settings, read_request
+
+
+@click.command("enqueue")
+@job_flags
+@click.option("--wait", is_flag=True, help="Follow the job to its end and write its logs.csv.")
+@click.option(
+    "--workers", metavar="N", help="Worker processes to expect: small jobs are cut into pieces for so many."
+)
+@click.option("--broker-url", metavar="URL", help="Redis.  [MASKMILL_BROKER_URL]")
+@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+def command(wait: bool, **flags: Any) -> None:
+    """Send a job to the configured broker and database.
+
+    Returns when every image is enqueued; `maskmill worker` processes, here or on other machines that see
+    the same folders, do the work.
+    """
+    from common.ledger.reports import report
+    from common.logs import configure_logging
+    from producer.progress import ProgressDisplay
+    from producer.remote import enqueue_job
+    from producer.summary import as_json, as_lines
+
+    request = read_request(flags)
+    settings = read_job_settings(flags)
+    configure_logging(settings, quiet=flags["quiet"])
+    if flags["dry_run"]:
+        from producer.estimate import estimate
+
+        estimate(request, settings, as_json=flags["as_json"])
+        return
+    with ProgressDisplay(quiet=flags["quiet"]) as progress:
+        engine, job, state = enqueue_job(request, settings, progress.show, wait=wait)
+    found = report(engine, job)
+    engine.dispose()
+    if flags["as_json"]:
+        click.echo(json.dumps(as_json(found)))
+    elif not flags["quiet"]:
+        click.echo("\n".join(as_lines(found)))
+    if wait and (state != "done" or found.counts.failed):
+        sys.exit(1)

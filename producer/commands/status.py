@@ -1,0 +1,53 @@
+"""`maskmill status`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+
+@click.command("status")
+@click.argument("job", required=False)
+@click.option("--output", metavar="DIR", help="Ask the database of this output of `maskmill run`.")
+@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+@click.option("--watch", is_flag=True, help="Show it again every two seconds until the job ends.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one job a line.")
+def command(
+    job: str | None, output: str | None, database_url: str | None, watch: bool, as_json: bool
+) -> None:
+    """Show one job or all: images per state, faces, speed, time left, failures by cause."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from common.ledger.reports import JobReport, report
+    from producer import summary
+    from producer.jobs import open_database, pick_jobs
+
+    engine = open_database(output, database_url)
+
+    def reports() -> list[JobReport]:
+        return [report(engine, one) for one in pick_jobs(engine, job)]
+
+    def lines(found: list[JobReport]) -> str:
+        if as_json:
+            return "\n".join(json.dumps(summary.as_json(one)) for one in found)
+        return "\n".join("\n".join(summary.as_lines(one)) for one in found) or "no jobs yet"
+
+    found = reports()
+    if not watch:
+        click.echo(lines(found))
+        return
+    if as_json:
+        while True:
+            click.echo(lines(found))
+            if all(one.job.state != "running" for one in found):
+                return
+            time.sleep(2)
+            found = reports()
+    with Live(Text(lines(found)), auto_refresh=False) as live:
+        while any(one.job.state == "running" for one in found):
+            time.sleep(2)
+            found = reports()
+            live.update(Text(lines(found)), refresh=True)

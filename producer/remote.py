@@ -1,0 +1,94 @@
+"""`maskmill enqueue`: the same job on the configured broker and database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from sqlalchemy import Engine
+
+from common.broker import broker_version, make_app
+from common.database import engine_for, persistently, require_current
+from common.errors import TransientError
+from common.ledger.jobs import RecordedJob, find_job
+from common.ledger.reports import count_images
+from common.pipeline import JobState
+from common.settings import Settings
+from producer.export import write_logs
+from producer.feed import Feeder
+from producer.follow import OnTick, Recording, follow, record_beside
+from producer.locks import output_lock
+from producer.plan import record_found
+from producer.request import Request, check_extension, first_image, make_output, open_or_continue
+
+log = logging.getLogger("maskmill.enqueue")
+
+_POLL_S = 0.5
+
+
+def enqueue_job(
+    request: Request, settings: Settings, on_tick: OnTick, *, wait: bool
+) -> tuple[Engine, RecordedJob, JobState]:
+    """Record and send a job; with `wait` follow it to its end and write its exports.
+
+    Returns:
+        The database, the job as it stands now, and its state: `running` when it was only sent.
+
+    Raises:
+        UsageError, UnfitError: before anything is written.
+    """
+    require_current(settings.database_url)
+    app = make_app(settings)
+    broker_version(app, settings)
+    found = first_image(request)
+    engine = engine_for(settings.database_url)
+    check_extension(engine, request)
+    make_output(request.output)
+    with output_lock(request.output):
+        opened = open_or_continue(engine, request)
+        scanner = request.scanner(opened.inputs)
+        images = found if opened.inputs == request.inputs else request.select(scanner.images())
+        stopped = threading.Event()
+        recording = record_beside(
+            lambda: record_found(
+                engine, opened.job, opened.input_ids, scanner, images, is_stopped=stopped.is_set
+            )
+        )
+        feeder = Feeder(app, engine, opened.job, settings, workers=settings.worker_count)
+        try:
+            if wait:
+                state = follow(
+                    engine, opened.job, feeder, recording, on_tick=on_tick, fail_fast=request.fail_fast
+                )
+            else:
+                state = _feed_all(engine, opened.job, feeder, recording, on_tick)
+        finally:
+            stopped.set()
+            recording.thread.join()
+        scanner.skips.tell()
+    job = find_job(engine, name=opened.job.name)
+    assert job is not None
+    if wait:
+        write_logs(engine, job)
+    return engine, job, state
+
+
+def _feed_all(
+    engine: Engine, job: RecordedJob, feeder: Feeder, recording: Recording, on_tick: OnTick
+) -> JobState:
+    """Feed until every recorded image has a message; the queues hold no more than the high-water mark."""
+    while True:
+        recording.check()
+        is_recorded = recording.is_over
+        try:
+            sent = feeder.feed()
+        except TransientError as exc:
+            log.warning("%s; going on as soon as it is back", exc)
+            time.sleep(1.0)
+            continue
+        on_tick(persistently(lambda: count_images(engine, job.id)), is_recorded)
+        if is_recorded and sent == 0 and feeder.has_room:
+            return "running"
+        if sent == 0:
+            time.sleep(_POLL_S)
