@@ -75,3 +75,6 @@ class UndrawableFace(MaskmillError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UndrawableFace], tuple[str, str]]:
+        return (type(self), (self.reason, str(self)))

@@ -40,8 +40,8 @@ class Base(DeclarativeBase):
 class Job(Base):
     """One run over one input into one output with one set of options.
 
-    States: `running` -> `done`; `running` -> `halted` (a worker cannot serve it; `error` says why)
-    -> `running` (the same command again); `running` -> `cancelled`.
+    States: `running` -> `done`; `running` -> `interrupted` (Ctrl-C) or `halted` (a worker cannot serve
+    it; `error` says why), both -> `running` by the same command; `running` -> `cancelled`.
     """
 
     __tablename__ = "jobs"

@@ -23,7 +23,7 @@ WAITS_FOR: dict[Stage, ImageState] = {"detect": "queued", "augment": "detected"}
 """The state in which an image waits for a stage. The queue of a stage bears the stage's name."""
 STAGE_OF: dict[ImageState, Stage] = {state: stage for stage, state in WAITS_FOR.items()}
 
-JobState: TypeAlias = Literal["running", "done", "halted", "cancelled"]
+JobState: TypeAlias = Literal["running", "done", "interrupted", "halted", "cancelled"]
 
 TASK_NAMES: dict[Stage, str] = {"detect": "maskmill.detect", "augment": "maskmill.augment"}
 

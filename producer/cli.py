@@ -63,12 +63,10 @@ def main() -> None:
     """Run the command line; every foreseeable error becomes one sentence and an exit code."""
     try:
         code = cli.main(prog_name="maskmill", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = EXIT_INTERRUPTED
     except click.ClickException as exc:
         exc.show()
         code = exc.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         print("maskmill: interrupted; the same command goes on where it stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except MaskmillError as exc:

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from celery import Celery
 from sqlalchemy import Engine
 
+from common.broker import make_app, queue_depths
 from common.database import engine_for, persistently, sqlite_url, upgrade
 from common.errors import TransientError, UnfitError
 from common.files import sweep_temporaries
@@ -36,6 +38,8 @@ log = logging.getLogger("maskmill.run")
 DATABASE_NAME = b"maskmill.db"
 
 _RETRY_AFTER_S = 5
+_DRAIN_S = 8.0
+"""A second Ctrl-C ends the waiting."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -106,15 +110,12 @@ def _run_with_workers(
     record: Callable[[], None],
     on_tick: OnTick,
 ) -> JobState:
-    from common.broker import make_app
-
     services = PrivateServices(settings, database_url, stages_here(settings))
     write_record(request.output, services.record)
-    is_done = False
+    app = make_app(services.settings)
     try:
         recording = record_beside(record)
         services.start()
-        app = make_app(services.settings)
         # Half a minute of work may wait in the queues, no more: Ctrl-C should not find a full one.
         private = services.settings.model_copy(update={"high_water": max(8, 4 * settings.worker_count)})
         feeder = Feeder(app, engine, opened.job, private, workers=settings.worker_count)
@@ -127,12 +128,30 @@ def _run_with_workers(
             supervise=services.supervise,
             fail_fast=request.fail_fast,
         )
-        is_done = state == "done"
+        if state != "done":
+            _drain(engine, opened.job, app)
         return state
+    except Interrupted:
+        _drain(engine, opened.job, app)
+        raise
     finally:
         with _signals_ignored():
-            services.stop(at_once=is_done)
+            services.stop()
             remove_record(request.output)
+
+
+def _drain(engine: Engine, job: RecordedJob, app: Celery) -> None:
+    """Let the chunks that are under way end; no other is begun, since the job is not running any more.
+
+    What takes longer is killed afterwards: its claims and temporary files are cleared by the next run.
+    """
+    persistently(lambda: close_job(engine, job.id, "interrupted"))
+    deadline = time.monotonic() + _DRAIN_S
+    try:
+        while any(queue_depths(app).values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    except TransientError as exc:
+        log.warning("%s; what is under way is not waited for", exc)
 
 
 def _run_here(

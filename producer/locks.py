@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,24 +72,25 @@ def clear_traces(output: bytes) -> bool:
     path = os.path.join(output, _RECORD)
     try:
         with open(path, encoding="utf-8") as text:
-            record = json.load(text)
-        token, folder = str(record["token"]), Path(record["folder"])
+            found = json.load(text)
+        record = RunRecord(str(found["token"]), Path(found["folder"]))
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError):
         os.unlink(path)
         return False
-    kill_processes(token)
+    kill_processes(record)
     # The name is checked, since the record may have been written by anyone.
+    folder = record.folder
     if folder.name.startswith("maskmill-") and folder.is_dir() and folder.stat().st_uid == os.getuid():
         shutil.rmtree(folder, ignore_errors=True)
     os.unlink(path)
     return True
 
 
-def kill_processes(token: str) -> int:
+def kill_processes(record: RunRecord) -> int:
     """SIGKILL every process of a run, children of children too; returns how many there were."""
-    victims = [process for process in psutil.process_iter() if _carries(process, token)]
+    victims = [process for process in psutil.process_iter() if _belongs(process, record)]
     for process in victims:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
@@ -98,18 +98,15 @@ def kill_processes(token: str) -> int:
     return len(victims)
 
 
-def _carries(process: psutil.Process, token: str) -> bool:
-    try:
-        return process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == token
-    except (psutil.Error, OSError):
-        return False
+def _belongs(process: psutil.Process, record: RunRecord) -> bool:
+    """It works in the run's private folder, or carries its token.
 
-
-def wait_until_gone(token: str, timeout_s: float) -> bool:
-    """Wait for every process of a run to end; false if some did not."""
-    deadline = time.monotonic() + timeout_s
-    while any(_carries(process, token) for process in psutil.process_iter()):
-        if time.monotonic() > deadline:
+    Redis writes its title over its environment, and a process may change its folder: both are asked.
+    """
+    with contextlib.suppress(psutil.Error, OSError):
+        if process.pid == os.getpid():
             return False
-        time.sleep(0.05)
-    return True
+        if process.cwd() == str(record.folder):
+            return True
+        return bool(process.environ().get(RUN_VARIABLE) == record.token)
+    return False

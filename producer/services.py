@@ -25,8 +25,6 @@ from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
 log = logging.getLogger("maskmill.run")
 
 _REDIS_START_S = 10.0
-_STOP_S = 12.0
-"""Soft shutdown is 8 s; then what still lives is killed."""
 _MAX_RESTARTS = 20
 _PR_SET_PDEATHSIG = 1
 
@@ -110,21 +108,15 @@ class PrivateServices:
             died = True
         return died
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """End workers, then Redis, and remove the private folder; what does not end is killed."""
-        for worker in self._workers.values():
-            worker.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_S
-        for worker in self._workers.values():
-            try:
-                worker.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-        if self._redis is not None:
-            self._redis.kill()
-        kill_processes(self.record.token)
+    def stop(self) -> None:
+        """Kill workers and Redis and remove the private folder.
+
+        Nothing is lost by that: rows are committed, files whole, and what was under way is done again.
+        """
+        kill_processes(self.record)
         for process in (*self._workers.values(), self._redis):
             if process is not None:
+                process.kill()
                 process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -59,7 +59,7 @@ def augment_chunk(
         times.started_at,
         times.seconds(),
     )
-    persistently(
+    runtime.store(
         lambda: store_augmented(
             runtime.engine, job.id, augmented, failures, owner=runtime.owner, times=chunk_times
         )

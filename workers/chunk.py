@@ -33,7 +33,8 @@ def process_chunk(runtime: Runtime, stage: Stage, message: ChunkMessage) -> Onwa
         TransientError: database or disk are away; the claims are given back.
     """
     engine = runtime.engine
-    times = PartTimes()
+    times = PartTimes(runtime.storing_s)
+    runtime.storing_s = 0.0
     with times.part("sql"):
         job = persistently(lambda: find_job(engine, name=message.job))
         if job is None:

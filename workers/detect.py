@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from common.arrays import ImageBgr
-from common.database import persistently
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
 from common.ledger.results import ChunkTimes, DetectedImage, Failure, store_detections
@@ -38,7 +37,7 @@ def detect_chunk(
             detected.append(DetectedImage(image.id, width, height, faces))
     accepted = sum(face.face_index is not None for one in detected for face in one.faces)
     chunk_times = ChunkTimes("detect", len(images), accepted, 0, times.started_at, times.seconds())
-    return persistently(
+    return runtime.store(
         lambda: store_detections(
             runtime.engine, job.id, detected, failures, owner=runtime.owner, times=chunk_times
         )

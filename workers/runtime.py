@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 from sqlalchemy import Engine
 
 from common import weights
-from common.database import engine_for
+from common.database import engine_for, persistently
 from common.ledger.jobs import RecordedJob, set_job
 from common.options import JobOptions
 from common.owner import this_owner
@@ -23,6 +26,8 @@ from workers.landmarks.registry import open_landmarker
 
 log = logging.getLogger("maskmill.worker")
 
+_Answer = TypeVar("_Answer")
+
 
 @dataclass
 class Runtime:
@@ -31,10 +36,12 @@ class Runtime:
     Attributes:
         settings: of this process.
         pid: the process that made it; a child that inherits one makes its own.
+        storing_s: seconds that storing the last chunk took; its row was written by then.
     """
 
     settings: Settings
     pid: int = field(default_factory=os.getpid)
+    storing_s: float = 0.0
     _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
     _landmarkers: dict[tuple[object, ...], Landmarker] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
@@ -80,6 +87,14 @@ class Runtime:
             log.info("detector %s runs on %s", detector.name, detector.provider)
             self._detectors[key] = detector
         return self._detectors[key]
+
+    def store(self, write: Callable[[], _Answer]) -> _Answer:
+        """Run the commit of a chunk, again while the database is away, and note how long it took."""
+        start = time.perf_counter()
+        try:
+            return persistently(write)
+        finally:
+            self.storing_s = time.perf_counter() - start
 
     def note_provider(self, job: RecordedJob, provider: str) -> None:
         """Write down on what the detector of a job really runs, for `status`."""

@@ -12,11 +12,17 @@ from contextlib import contextmanager
 class PartTimes:
     """Wall-clock seconds per part of a stage, summed over threads, and totals of the task."""
 
-    def __init__(self) -> None:
+    def __init__(self, carried_over: float = 0.0) -> None:
+        """Start the clock.
+
+        Args:
+            carried_over: seconds of `sql` that the chunk before could not write into its own row.
+        """
         self.started_at = time.time()
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
         self._parts: dict[str, float] = defaultdict(float)
+        self._parts["sql"] = carried_over
         self._lock = threading.Lock()
 
     @contextmanager

@@ -95,7 +95,9 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
         artifacts=int(by_stage["augment"].artifacts) if "augment" in by_stage else 0,
         failures={row.error_code: row.images for row in failures},
         images_per_s=rate,
-        eta_s=counts.open / rate if rate and counts.open and job.scanned_at else None,
+        eta_s=counts.open / rate
+        if rate and counts.open and job.scanned_at and job.state == "running"
+        else None,
         workers=max((row.workers for row in done_by), default=0),
     )
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from common.arrays import FloatArray, ImageBgr
+from workers.masks.anchors import U_KNOTS, V_KNOTS
 from workers.masks.frame import read_frame
-from workers.masks.mesh import U_KNOTS, V_KNOTS, lay_mesh
+from workers.masks.mesh import lay_mesh
 from workers.masks.raster import rasterise
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix

@@ -68,7 +68,10 @@ def _topology(rows: int, columns: int) -> tuple[npt.NDArray[np.intp], FloatArray
     upper, lower = np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)
     triangles = np.concatenate([upper.reshape(-1, 3), lower.reshape(-1, 3)])
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
-    return triangles, np.stack([u, v], axis=-1).reshape(-1, 2)
+    uv = np.stack([u, v], axis=-1).reshape(-1, 2)
+    for shared in (triangles, uv):
+        shared.setflags(write=False)
+    return triangles, uv
 
 
 def _inverse_affines(corners: FloatArray, uv: FloatArray) -> FloatArray:
@@ -99,5 +102,5 @@ def _interpolate(
     x = np.arange(width, dtype=np.float32)[None, :]
     y = np.arange(height, dtype=np.float32)[:, None]
     columns = [np.ascontiguousarray(column, dtype=np.float32) for column in affines.T]
-    a, b, c, d, e, f = (column[label] for column in columns)
+    a, b, c, d, e, f = (column.take(label, mode="clip") for column in columns)
     return a * x + b * y + c, d * x + e * y + f

@@ -54,6 +54,11 @@ class WornMask:
         return math.hypot(1.3 * (self.frame.unit / 40) ** 0.4, blur_px)
 
     @property
+    def scale(self) -> int:
+        """Raster pixels to a side of one pixel of the image."""
+        return min(MAX_SCALE, max(1, math.ceil(RASTER_UNIT_PX / self.frame.unit)))
+
+    @property
     def margin_px(self) -> int:
         """How far beyond mesh and bands a pixel may change."""
         return math.ceil(3 * self.edge_px + 0.05 * self.frame.unit) + 2
@@ -92,7 +97,7 @@ def _dress(
     worn: WornMask, origin_xy: tuple[int, int], size_wh: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Field, Field]:
     """Return the (h, w, 3) colour of the fabric on the face and its (h, w) cover, both still sharp."""
-    scale = min(MAX_SCALE, max(1, math.ceil(RASTER_UNIT_PX / worn.frame.unit)))
+    scale = worn.scale
     reach = math.ceil(3 * worn.edge_px * scale) + 1
     raster = rasterise(worn.mesh, origin_xy, size_wh, scale, reach)
     fabric = light_fabric(weave(worn.spec, _fabric_size(worn.mesh, scale), rng), worn.mesh, worn.light)
@@ -111,8 +116,7 @@ def _add_loops(
     worn: WornMask, color: Field, soft: Field, origin_xy: tuple[int, int], size_wh: tuple[int, int]
 ) -> Field:
     """Paint the loops into the colour, under the mask, and return the cover of mask and loops together."""
-    scale = min(MAX_SCALE, max(1, math.ceil(RASTER_UNIT_PX / worn.frame.unit)))
-    sharp = _shrunk(draw_loops(worn.bands, worn.frame.unit, origin_xy, size_wh, scale), size_wh)
+    sharp = _shrunk(draw_loops(worn.bands, worn.frame.unit, origin_xy, size_wh, worn.scale), size_wh)
     loops = _soft(sharp, max(0.4, 0.6 * worn.optics.blur_px))
     loops *= np.float32(0.9) * (1 - soft)
     total = soft + loops
@@ -120,7 +124,10 @@ def _add_loops(
     grey = bands_color @ LUMA
     plain = grey + np.float32(worn.light.saturation) * (bands_color - grey)
     lit = plain * np.float32(0.9 * worn.light.exposure) * worn.light.tint
-    color += (loops / np.maximum(total, np.float32(1e-6)))[..., None] * (lit - color)
+    # Loops are a few pixels in a hundred: the others are left alone.
+    seen = loops > 0
+    share = (loops[seen] / total[seen])[:, None]
+    color[seen] += share * (lit - color[seen])
     return total
 
 
