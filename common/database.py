@@ -15,6 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -142,7 +143,7 @@ def upgrade(url: str) -> None:
     """
     try:
         command.upgrade(_alembic_config(url), "head")
-    except DBAPIError as exc:
+    except (DBAPIError, CommandError) as exc:
         raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
 
 

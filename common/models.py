@@ -41,7 +41,8 @@ class Job(Base):
     """One run over one input into one output with one set of options.
 
     States: `running` -> `done`; `running` -> `interrupted` (Ctrl-C) or `halted` (a worker cannot serve
-    it; `error` says why), both -> `running` by the same command; `running` -> `cancelled`.
+    it), both -> `running` by the same command; `running` -> `cancelled`. `error` says why it was halted,
+    or what a running job waits for.
     """
 
     __tablename__ = "jobs"

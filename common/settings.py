@@ -95,8 +95,11 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as exc:
         first = exc.errors()[0]
-        name = "MASKMILL_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from exc
+        name = str(first["loc"][0])
+        problem = first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"--{name.replace('_', '-')} or MASKMILL_{name.upper()}: {problem}, got {first['input']!r}"
+        ) from exc
 
 
 def usable_cores() -> int:

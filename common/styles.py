@@ -29,7 +29,7 @@ def expand_styles(names: Iterable[str]) -> tuple[str, ...]:
         elif name in CROP_STYLES:
             asked.add(name)
         else:
-            raise UsageError(f"crop style must be one of {', '.join((*CROP_STYLES, 'all'))}, got {name!r}")
+            raise UsageError(f"--crop-style must be one of {', '.join((*CROP_STYLES, 'all'))}, got {name!r}")
     return tuple(style for style in CROP_STYLES if style in asked)
 
 
@@ -40,7 +40,7 @@ def check_side(styles: Iterable[str], side: int) -> None:
         UsageError: a side out of 1–`MAX_SIDE`, or one that `buffalo` does not have.
     """
     if not 1 <= side <= MAX_SIDE:
-        raise UsageError(f"crop size must be 1 to {MAX_SIDE} pixels, got {side}")
+        raise UsageError(f"--crop-size must be 1 to {MAX_SIDE} pixels, got {side}")
     if "buffalo" in styles:
         buffalo_scale(side)
 
@@ -60,4 +60,4 @@ def buffalo_scale(side: int) -> tuple[float, float]:
         return side / 112, 0.0
     if side > 0 and side % 128 == 0:
         return side / 128, 8.0 * (side / 128)
-    raise UsageError(f"crop size for the style buffalo must be a multiple of 112 or 128, got {side}")
+    raise UsageError(f"--crop-size for the style buffalo must be a multiple of 112 or 128, got {side}")

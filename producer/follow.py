@@ -77,6 +77,7 @@ def follow(
     Raises:
         UnfitError: a worker halted the job: a model is missing or unfit.
     """
+    obstacle: str | None = None
     while True:
         recording.check()
         is_recorded = recording.is_over
@@ -98,6 +99,9 @@ def follow(
             raise UnfitError(now.error or "a worker halted the job")
         if now.state != "running":
             return now.state
+        if now.error != obstacle:
+            obstacle = now.error
+            log.warning("job %s: %s", job.name, obstacle or "going on")
         if is_recorded and counts.open == 0:
             persistently(lambda: close_job(engine, job.id, "done"))
             return "done"

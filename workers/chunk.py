@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from common.database import persistently
-from common.errors import UnfitError
+from common.errors import TransientError, UnfitError
 from common.ledger.claims import Claims, claim, release
-from common.ledger.jobs import RecordedJob, close_job, find_job
+from common.ledger.jobs import RecordedJob, close_job, find_job, note_obstacle
 from common.pipeline import ChunkMessage, MessageRefused, Stage
 from workers.augment import augment_chunk
 from workers.detect import detect_chunk
@@ -77,9 +78,16 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         log.warning("job %s: %d images took too long, trying each alone", job.name, len(held))
         persistently(lambda: release(runtime.engine, held, runtime.owner, as_death=alone))
         return [(stage, ChunkMessage(job.name, (image_id,))) for image_id in held]
+    except TransientError as exc:
+        obstacle = str(exc)
+        with contextlib.suppress(TransientError):
+            persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
+            persistently(lambda: note_obstacle(runtime.engine, job, obstacle), for_s=5)
+        raise
     except BaseException:
         persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
         raise
+    persistently(lambda: note_obstacle(runtime.engine, job, None))
     log.info(
         "job %s %s: images %d..%d, %d in %.2f s",
         job.name,

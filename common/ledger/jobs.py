@@ -180,6 +180,15 @@ def set_job(engine: Engine, job_id: int, **values: Any) -> None:
         connection.execute(update(Job).where(Job.id == job_id).values(**values))
 
 
+def note_obstacle(engine: Engine, job: RecordedJob, obstacle: str | None) -> None:
+    """Write down what a running job waits for (a full disk, say), or that it goes on."""
+    if job.error != obstacle:
+        with engine.begin() as connection:
+            connection.execute(
+                update(Job).where(Job.id == job.id, Job.state == "running").values(error=obstacle)
+            )
+
+
 def close_job(engine: Engine, job_id: int, state: JobState, error: str | None = None) -> None:
     """End a running job; one that is not running keeps its state."""
     with engine.begin() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-_URL = click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+from producer.commands.setting_flags import with_setting_flags
 
 
 @click.group("db")
@@ -13,7 +13,7 @@ def command() -> None:
 
 
 @command.command("upgrade")
-@_URL
+@with_setting_flags("database_url")
 def upgrade_command(database_url: str | None) -> None:
     """Bring the database to the schema of this version; safe to repeat."""
     from common.database import revision, upgrade
@@ -25,7 +25,7 @@ def upgrade_command(database_url: str | None) -> None:
 
 
 @command.command("check")
-@_URL
+@with_setting_flags("database_url")
 def check_command(database_url: str | None) -> None:
     """Say whether the schema is that of this version; exit code 3 if not."""
     from common.database import require_current, revision

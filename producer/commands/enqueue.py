@@ -9,16 +9,13 @@ from typing import Any
 import click
 
 from producer.commands.job_flags import job_flags, read_job_settings, read_request
+from producer.commands.setting_flags import with_setting_flags
 
 
 @click.command("enqueue")
 @job_flags
 @click.option("--wait", is_flag=True, help="Follow the job to its end and write its logs.csv.")
-@click.option(
-    "--workers", metavar="N", help="Worker processes to expect: small jobs are cut into pieces for so many."
-)
-@click.option("--broker-url", metavar="URL", help="Redis.  [MASKMILL_BROKER_URL]")
-@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+@with_setting_flags("workers", "broker_url", "database_url", "high_water")
 def command(wait: bool, **flags: Any) -> None:
     """Send a job to the configured broker and database.
 

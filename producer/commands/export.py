@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from producer.commands.setting_flags import with_setting_flags
+
 
 @click.command("export")
 @click.argument("job", required=False)
 @click.option("--output", metavar="DIR", help="Read the database of this output of `maskmill run`.")
-@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+@with_setting_flags("database_url")
 @click.option(
     "--format", "format_name", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
 )

@@ -10,6 +10,7 @@ import click
 
 from common.kinds import MASK_TYPES
 from common.styles import CROP_STYLES
+from producer.commands.setting_flags import given_settings, setting_flags
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -51,14 +52,14 @@ _FLAGS = [
     click.option("--landmarks", type=click.Choice(["dlib68", "onnx98"]), default="dlib68", show_default=True,
                  help="How the points of a face are found."),
     click.option("--landmark-model", metavar="PATH", help="File of the landmark model."),
-    click.option("--device", metavar="DEVICE", help="auto, cpu or cuda:N.  [MASKMILL_DEVICE]"),
-    click.option("--models", metavar="DIR", help="Folder searched first for models.  [MASKMILL_MODELS]"),
+    *setting_flags("device", "models"),
     click.option("--force", is_flag=True, help="Start the results of this output anew."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first failed image."),
     click.option("--dry-run", is_flag=True, help="Count, try a sample, estimate time and disk; write nothing."),
     click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
     click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output."),
-    click.option("--log-file", metavar="FILE", help="Write the log there too.  [MASKMILL_LOG_FILE]"),
+    *setting_flags("chunk_size", "durability", "visibility_timeout_s", "soft_time_limit_s", "time_limit_s", "log_level",
+                   "log_file"),
 ]  # fmt: skip
 
 
@@ -129,14 +130,7 @@ def read_job_settings(flags: dict[str, Any]) -> Any:
     """
     from common.settings import read_settings
 
-    return read_settings(
-        device=flags["device"],
-        models=_absolute(flags["models"]),
-        workers=flags.get("workers"),
-        log_file=_absolute(flags["log_file"]),
-        broker_url=flags.get("broker_url"),
-        database_url=flags.get("database_url"),
-    )
+    return read_settings(**given_settings(flags))
 
 
 def require_models(request: Any, settings: Any) -> None:

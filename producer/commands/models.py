@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-_MODELS = click.option("--models", metavar="DIR", help="Folder searched first.  [MASKMILL_MODELS]")
+from producer.commands.setting_flags import with_setting_flags
 
 
 def _folder(models: str | None) -> Path | None:
@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_MODELS
+@with_setting_flags("models")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_command(models: str | None, as_json: bool) -> None:
     """Name, use, licence and place of every known model."""
@@ -58,7 +58,7 @@ def list_command(models: str | None, as_json: bool) -> None:
 
 
 @command.command("verify")
-@_MODELS
+@with_setting_flags("models")
 def verify_command(models: str | None) -> None:
     """Compare the checksums of the files found with the known ones; exit code 3 on a difference."""
     from common.weights import listing, verify

@@ -8,15 +8,12 @@ from typing import Any
 import click
 
 from producer.commands.job_flags import job_flags, read_job_settings, read_request, require_models
+from producer.commands.setting_flags import with_setting_flags
 
 
 @click.command("run")
 @job_flags
-@click.option(
-    "--workers",
-    metavar="N",
-    help="Processes per stage, or auto; 0: everything in this process, for debugging.  [MASKMILL_WORKERS]",
-)
+@with_setting_flags("workers")
 def command(**flags: Any) -> None:
     """Do a whole job on this machine; no service is needed.
 

@@ -7,11 +7,13 @@ import time
 
 import click
 
+from producer.commands.setting_flags import with_setting_flags
+
 
 @click.command("status")
 @click.argument("job", required=False)
 @click.option("--output", metavar="DIR", help="Ask the database of this output of `maskmill run`.")
-@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
+@with_setting_flags("database_url")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until the job ends.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one job a line.")
 def command(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from common.pipeline import STAGES
+from producer.commands.setting_flags import given_settings, with_setting_flags
 
 
 @click.command("worker")
@@ -19,12 +20,19 @@ from common.pipeline import STAGES
     show_default=True,
     help="Which queues to work on.",
 )
-@click.option("--workers", metavar="N", help="Processes, or auto.  [MASKMILL_WORKERS]")
-@click.option("--device", metavar="DEVICE", help="auto, cpu or cuda:N.  [MASKMILL_DEVICE]")
-@click.option("--models", metavar="DIR", help="Folder searched first for models.  [MASKMILL_MODELS]")
-@click.option("--broker-url", metavar="URL", help="Redis.  [MASKMILL_BROKER_URL]")
-@click.option("--database-url", metavar="URL", help="SQLite or PostgreSQL.  [MASKMILL_DATABASE_URL]")
-@click.option("--log-file", metavar="FILE", help="Write the log there too.  [MASKMILL_LOG_FILE]")  # fmt: skip
+@with_setting_flags(
+    "workers",
+    "device",
+    "models",
+    "broker_url",
+    "database_url",
+    "durability",
+    "visibility_timeout_s",
+    "soft_time_limit_s",
+    "time_limit_s",
+    "log_level",
+    "log_file",
+)
 def command(stage: str, **flags: Any) -> None:
     """Work on the queues of the configured broker until it is told to stop.
 
@@ -59,11 +67,8 @@ def command(stage: str, **flags: Any) -> None:
 
 def _set_environment(flags: dict[str, Any]) -> None:
     """Make flags variables, which the children inherit; done before Celery and NumPy are imported."""
-    for name, value in flags.items():
-        if value is not None:
-            os.environ[f"MASKMILL_{name.upper()}"] = (
-                os.path.abspath(value) if name in ("models", "log_file") else value
-            )
+    for name, value in given_settings(flags).items():
+        os.environ[f"MASKMILL_{name.upper()}"] = value
     # SIGTERM as soft shutdown: 10 of 10 stops within it (spec/reliability.md, finding 7).
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     # One thread a process: the processes fill the cores.

@@ -83,7 +83,7 @@ def test_other_styles_take_any_side() -> None:
 
 @pytest.mark.parametrize("side", [0, -5, 100_000])
 def test_a_side_that_cannot_be_cut_is_a_usage_error(side: int) -> None:
-    with pytest.raises(UsageError, match="crop size"):
+    with pytest.raises(UsageError, match="crop-size"):
         check_side(["scale_shift"], side)
 
 
