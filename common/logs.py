@@ -11,16 +11,27 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _WORKER_FORMAT = "%(asctime)s %(levelname)s %(processName)s[%(process)d] %(name)s %(message)s"
 
 
-def configure_logging(settings: Settings, *, process: bool = False, quiet: bool = False) -> None:
+class _Terminal(logging.Handler):
+    """Writes to whatever standard error is now: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def configure_logging(
+    settings: Settings, *, process: bool = False, terminal_level: int | str | None = None
+) -> None:
     """Set up the root logger of this process.
 
     Args:
         process: name the process in each line, as in a worker with children.
-        quiet: nothing below errors on the terminal; the file gets everything.
+        terminal_level: least level shown on the terminal; default that of the settings. The file gets
+            everything from the settings' level on.
     """
     formatter = logging.Formatter(_WORKER_FORMAT if process else _FORMAT)
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.ERROR if quiet else settings.log_level)
+    terminal = _Terminal()
+    terminal.setLevel(terminal_level or settings.log_level)
     handlers: list[logging.Handler] = [terminal]
     if settings.log_file is not None:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)

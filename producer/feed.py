@@ -18,6 +18,8 @@ from common.settings import Settings
 
 _QUIET_S = 2.0
 """So long nothing may be under way before open images are taken for lost."""
+_LOOK_EVERY_S = 30.0
+"""How often messages that are out for too long are looked for."""
 
 
 class Feeder:
@@ -32,6 +34,7 @@ class Feeder:
         self._settings = settings
         self._workers = max(1, workers)
         self._quiet_since: float | None = None
+        self._looked_at = time.monotonic()
         self.has_room = True
         """The queues could have taken more when they were last fed."""
 
@@ -60,11 +63,15 @@ class Feeder:
 
         Also what was sent longer ago than twice the visibility timeout.
         """
-        now = time.time()
-        before = now - 2 * self._settings.visibility_timeout_s
-        if self._quiet_since is not None and time.monotonic() - self._quiet_since > _QUIET_S:
-            before = now
+        now = time.monotonic()
+        if self._quiet_since is not None and now - self._quiet_since > _QUIET_S:
+            before = time.time()
             self._quiet_since = None
+        elif now - self._looked_at > _LOOK_EVERY_S:
+            before = time.time() - 2 * self._settings.visibility_timeout_s
+        else:
+            return 0
+        self._looked_at = now
         return persistently(lambda: forget_sent(self._engine, self._job.id, before=before))
 
     def _chunk_size(self, waiting: int) -> int:

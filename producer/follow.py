@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
@@ -20,42 +19,47 @@ from producer.feed import Feeder
 log = logging.getLogger("maskmill.run")
 
 _POLL_S = 0.2
+_COUNT_SHARE = 0.1
+"""Counting a million rows takes a while: at most this share of the time goes into it."""
 
 OnTick = Callable[[Counts, bool], None]
 """Told the counts, and whether every image is recorded."""
 
 
-@dataclass(frozen=True)
 class Recording:
-    """The enumeration that runs beside: it records images while the first ones are worked on."""
+    """The enumeration that runs beside, in a thread: the first images are worked on while it records more."""
 
-    thread: threading.Thread
-    error: list[BaseException]
+    def __init__(self, record: Callable[[Callable[[], bool]], object]) -> None:
+        """Start it.
+
+        Args:
+            record: records every image; asks its argument now and then whether it should stop.
+        """
+        self._error: BaseException | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(record,), name="scan", daemon=True)
+        self._thread.start()
+
+    def _run(self, record: Callable[[Callable[[], bool]], object]) -> None:
+        try:
+            record(self._stopped.is_set)
+        except BaseException as exc:  # noqa: BLE001 (raised again by `check`, in the main thread)
+            self._error = exc
 
     @property
     def is_over(self) -> bool:
         """Every image is recorded."""
-        return not self.thread.is_alive()
+        return not self._thread.is_alive()
 
     def check(self) -> None:
         """Raise what ended the enumeration, if anything did."""
-        if self.error:
-            raise self.error[0]
+        if self._error is not None:
+            raise self._error
 
-
-def record_beside(work: Callable[[], object]) -> Recording:
-    """Start the enumeration in a thread of its own."""
-    error: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as exc:  # noqa: BLE001 (raised again in the main thread)
-            error.append(exc)
-
-    thread = threading.Thread(target=run, name="scan", daemon=True)
-    thread.start()
-    return Recording(thread, error)
+    def stop(self) -> None:
+        """End it early, between two commits, and wait for that."""
+        self._stopped.set()
+        self._thread.join()
 
 
 def follow(
@@ -78,6 +82,7 @@ def follow(
         UnfitError: a worker halted the job: a model is missing or unfit.
     """
     obstacle: str | None = None
+    count_at = 0.0
     while True:
         recording.check()
         is_recorded = recording.is_over
@@ -90,7 +95,12 @@ def follow(
         except TransientError as exc:
             log.warning("%s; going on as soon as it is back", exc)
             time.sleep(1.0)
+        if time.monotonic() < count_at:
+            time.sleep(_POLL_S)
+            continue
+        start = time.monotonic()
         counts = persistently(lambda: count_images(engine, job.id))
+        count_at = time.monotonic() + (time.monotonic() - start) * (1 / _COUNT_SHARE - 1)
         on_tick(counts, is_recorded)
         now = persistently(lambda: find_job(engine, name=job.name))
         if now is None:

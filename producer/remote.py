@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 
 from sqlalchemy import Engine
@@ -17,7 +16,7 @@ from common.pipeline import JobState
 from common.settings import Settings
 from producer.export import write_logs
 from producer.feed import Feeder
-from producer.follow import OnTick, Recording, follow, record_beside
+from producer.follow import OnTick, Recording, follow
 from producer.locks import output_lock
 from producer.plan import record_found
 from producer.request import Request, check_extension, first_image, make_output, open_or_continue
@@ -49,10 +48,9 @@ def enqueue_job(
         opened = open_or_continue(engine, request)
         scanner = request.scanner(opened.inputs)
         images = found if opened.inputs == request.inputs else request.select(scanner.images())
-        stopped = threading.Event()
-        recording = record_beside(
-            lambda: record_found(
-                engine, opened.job, opened.input_ids, scanner, images, is_stopped=stopped.is_set
+        recording = Recording(
+            lambda is_stopped: record_found(
+                engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped
             )
         )
         feeder = Feeder(app, engine, opened.job, settings, workers=settings.worker_count)
@@ -64,8 +62,7 @@ def enqueue_job(
             else:
                 state = _feed_all(engine, opened.job, feeder, recording, on_tick)
         finally:
-            stopped.set()
-            recording.thread.join()
+            recording.stop()
         scanner.skips.tell()
     job = find_job(engine, name=opened.job.name)
     assert job is not None

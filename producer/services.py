@@ -54,19 +54,17 @@ class PrivateServices:
     """Redis and workers of one run, all known by a token in their environment.
 
     Args:
-        settings: of the run; broker and database are replaced by the private ones.
-        database_url: of the output.
+        settings: of the run; the broker is replaced by the private one.
         stages: the workers to start, each as (stage, processes).
     """
 
-    def __init__(self, settings: Settings, database_url: str, stages: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, settings: Settings, stages: Sequence[tuple[str, int]]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="maskmill-"))
         self._socket = self._folder / "redis.sock"
         self.record = RunRecord(secrets.token_hex(8), self._folder)
         self.settings = settings.model_copy(
             update={
                 "broker_url": f"redis+socket://{self._socket}",
-                "database_url": database_url,
                 "workers": settings.worker_count,
             }
         )

@@ -11,6 +11,7 @@ from common.database import persistently
 from common.errors import TransientError, UnfitError
 from common.ledger.claims import Claims, claim, release
 from common.ledger.jobs import RecordedJob, close_job, find_job, note_obstacle
+from common.ledger.results import Failure, store_failures
 from common.pipeline import ChunkMessage, MessageRefused, Stage
 from workers.augment import augment_chunk
 from workers.detect import detect_chunk
@@ -74,17 +75,22 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         return []
     except SoftTimeLimitExceeded:
         # One that takes too long even alone is counted as a death: after some of them it is failed.
-        alone = len(held) == 1
-        log.warning("job %s: %d images took too long, trying each alone", job.name, len(held))
-        persistently(lambda: release(runtime.engine, held, runtime.owner, as_death=alone))
-        return [(stage, ChunkMessage(job.name, (image_id,))) for image_id in held]
+        return _take_apart(runtime, stage, job, held, "they took too long", as_death=len(held) == 1)
     except TransientError as exc:
         obstacle = str(exc)
         with contextlib.suppress(TransientError):
             persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
             persistently(lambda: note_obstacle(runtime.engine, job, obstacle), for_s=5)
         raise
+    except Exception as exc:
+        log.exception("job %s %s: unexpected error over %d images", job.name, stage, len(held))
+        if len(held) > 1:
+            return _take_apart(runtime, stage, job, held, "of an unexpected error")
+        failure = Failure(held[0], "unexpected", f"{type(exc).__name__}: {exc}")
+        persistently(lambda: store_failures(runtime.engine, stage, [failure], owner=runtime.owner))
+        return []
     except BaseException:
+        # The process is told to end.
         persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
         raise
     persistently(lambda: note_obstacle(runtime.engine, job, None))
@@ -98,6 +104,15 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         times.seconds()["total"],
     )
     return _for_augment(job, ready)
+
+
+def _take_apart(
+    runtime: Runtime, stage: Stage, job: RecordedJob, held: list[int], reason: str, *, as_death: bool = False
+) -> Onward:
+    """Give a chunk's images back and send each again alone, so that the culprit is found."""
+    log.warning("job %s: %d images are tried alone, since %s", job.name, len(held), reason)
+    persistently(lambda: release(runtime.engine, held, runtime.owner, as_death=as_death))
+    return [(stage, ChunkMessage(job.name, (image_id,))) for image_id in held]
 
 
 def _for_augment(job: RecordedJob, ids: list[int]) -> Onward:

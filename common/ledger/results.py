@@ -215,6 +215,13 @@ def store_augmented(
         _note_times(connection, job_id, owner, times)
 
 
+def store_failures(engine: Engine, stage: Stage, failures: Sequence[Failure], *, owner: str) -> None:
+    """Record images that failed before their chunk had any result."""
+    with engine.begin() as connection:
+        held = _still_held(connection, [one.image_id for one in failures], owner)
+        _fail(connection, [one for one in failures if one.image_id in held], stage, owner, time.time())
+
+
 def recorded_artifacts(engine: Engine, ids: Sequence[int]) -> dict[int, set[bytes]]:
     """Image id → paths of the artifacts that it already has."""
     recorded: dict[int, set[bytes]] = {}

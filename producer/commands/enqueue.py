@@ -30,7 +30,7 @@ def command(wait: bool, **flags: Any) -> None:
 
     request = read_request(flags)
     settings = read_job_settings(flags)
-    configure_logging(settings, quiet=flags["quiet"])
+    configure_logging(settings, terminal_level="ERROR" if flags["quiet"] else "WARNING")
     if flags["dry_run"]:
         from producer.estimate import estimate
 

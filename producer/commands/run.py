@@ -31,7 +31,9 @@ def command(**flags: Any) -> None:
     request = read_request(flags)
     settings = read_job_settings(flags)
     require_models(request, settings)
-    configure_logging(settings, quiet=flags["quiet"] or settings.worker_count > 0)
+    # The workers log to --log-file; in this process `--workers 0` shows each step.
+    level = "ERROR" if flags["quiet"] else settings.log_level if settings.worker_count == 0 else "WARNING"
+    configure_logging(settings, terminal_level=level)
     if flags["dry_run"]:
         from producer.estimate import estimate
 

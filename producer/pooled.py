@@ -1,0 +1,142 @@
+"""`run` with worker processes: a private Redis, a pool, and this process that feeds and watches them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from celery import Celery
+from sqlalchemy import Engine
+
+from common.broker import make_app, queue_depths
+from common.database import persistently
+from common.errors import TransientError
+from common.ledger.images import count_open, unsent
+from common.ledger.jobs import RecordedJob, close_job
+from common.ledger.reports import count_images
+from common.pipeline import JobState, Stage
+from common.settings import Settings
+from producer.feed import Feeder
+from producer.follow import OnTick, Recording, follow
+from producer.locks import remove_record, write_record
+from producer.request import Request
+from producer.services import PrivateServices
+from producer.signals import Interrupted, signals_ignored
+
+log = logging.getLogger("maskmill.run")
+
+_FIRST_IMAGE_POLL_S = 0.01
+_DRAIN_S = 8.0
+"""So long chunks under way may take to end; a second Ctrl-C ends the waiting."""
+_WAITING_PER_WORKER = 8
+"""Messages a worker that may wait: some seconds of work."""
+
+
+def run_pooled(
+    engine: Engine,
+    job: RecordedJob,
+    record: Callable[[Callable[[], bool]], None],
+    settings: Settings,
+    request: Request,
+    on_tick: OnTick,
+) -> JobState:
+    """Record images and work on them at the same time; returns the state in which the job ended.
+
+    Raises:
+        UnfitError: a model is missing or unfit, or a service does not start.
+        Interrupted: by a signal; the job can be continued.
+    """
+    recording = Recording(record)
+    try:
+        while not recording.is_over and not unsent(engine, job.id, 1):
+            time.sleep(_FIRST_IMAGE_POLL_S)
+        if recording.is_over and count_open(engine, job.id) == 0:
+            # Nothing is left to do: no service is started.
+            recording.check()
+            on_tick(count_images(engine, job.id), True)
+            close_job(engine, job.id, "done")
+            return "done"
+        return _follow_with_services(engine, job, recording, settings, request, on_tick)
+    except Interrupted:
+        persistently(lambda: close_job(engine, job.id, "interrupted"))
+        raise
+    finally:
+        with signals_ignored():
+            recording.stop()
+
+
+def stages_here(settings: Settings) -> list[tuple[Stage | Literal["all"], int]]:
+    """The workers that suit this machine, each as (stage, processes).
+
+    Without a GPU one pool serves both stages, so that no process waits for the other stage; with one a
+    detection process feeds the others.
+    """
+    if settings.device == "cpu" or not any(Path("/dev").glob("nvidia[0-9]*")):
+        return [("all", settings.worker_count)]
+    # Imported here: it takes ONNX Runtime along.
+    from workers.sessions import cuda_obstacle
+
+    if cuda_obstacle() is not None:
+        return [("all", settings.worker_count)]
+    return [("detect", 1), ("augment", settings.worker_count)]
+
+
+def _follow_with_services(
+    engine: Engine,
+    job: RecordedJob,
+    recording: Recording,
+    settings: Settings,
+    request: Request,
+    on_tick: OnTick,
+) -> JobState:
+    services = PrivateServices(settings, stages_here(settings))
+    write_record(request.output, services.record)
+    try:
+        services.start()
+        app = make_app(services.settings)
+        high_water = _WAITING_PER_WORKER * settings.worker_count
+        feeder = Feeder(
+            app,
+            engine,
+            job,
+            services.settings.model_copy(update={"high_water": high_water}),
+            workers=settings.worker_count,
+        )
+        try:
+            state = follow(
+                engine,
+                job,
+                feeder,
+                recording,
+                on_tick=on_tick,
+                supervise=services.supervise,
+                fail_fast=request.fail_fast,
+            )
+        except Interrupted:
+            _drain(engine, job, app)
+            raise
+        if state == "running":
+            _drain(engine, job, app)
+            return "interrupted"
+        return state
+    finally:
+        with signals_ignored():
+            services.stop()
+            remove_record(request.output)
+
+
+def _drain(engine: Engine, job: RecordedJob, app: Celery) -> None:
+    """Let the chunks that are under way end; no other is begun, since the job is not running any more.
+
+    What takes longer is killed afterwards: its claims and temporary files are cleared by the next run.
+    """
+    persistently(lambda: close_job(engine, job.id, "interrupted"))
+    deadline = time.monotonic() + _DRAIN_S
+    try:
+        while any(queue_depths(app).values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    except TransientError as exc:
+        log.warning("%s; what is under way is not waited for", exc)
