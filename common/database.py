@@ -150,8 +150,21 @@ def upgrade(url: str) -> None:
 def revision(url: str) -> tuple[str | None, str | None]:
     """(revision of the database, revision of this version)."""
     head = ScriptDirectory.from_config(_alembic_config(url)).get_current_head()
+    if _is_absent_file(url):
+        return None, head
     with engine_for(url).connect() as connection:
         return MigrationContext.configure(connection).get_current_revision(), head
+
+
+def _is_absent_file(url: str) -> bool:
+    """A SQLite file that is not there; connecting would make it."""
+    parsed = make_url(url)
+    return (
+        parsed.get_backend_name() == "sqlite"
+        and bool(parsed.database)
+        and parsed.database != ":memory:"
+        and not Path(str(parsed.database)).exists()
+    )
 
 
 def require_current(url: str) -> None:

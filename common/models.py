@@ -201,5 +201,6 @@ class Chunk(Base):
     images: Mapped[int] = mapped_column(Integer)
     faces: Mapped[int] = mapped_column(Integer)
     artifacts: Mapped[int] = mapped_column(Integer)
+    undrawn: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[float] = mapped_column(Float)
     seconds: Mapped[dict[str, float]] = mapped_column(JSON)

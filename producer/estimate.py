@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from dataclasses import dataclass
 
@@ -14,8 +15,7 @@ from common.stems import settle_stems
 from producer.request import Request, first_image
 
 _SAMPLE = 24
-_SAMPLE_EVERY = 7
-"""Images tried: every 7th of the first 168, so that one film's frames are not the whole sample."""
+"""Images tried, drawn from all of them with equal chance."""
 
 
 @dataclass
@@ -33,11 +33,16 @@ def estimate(request: Request, settings: Settings, *, as_json: bool) -> None:
     """Print how large a job is and what it would take."""
     count = size = 0
     folders: set[bytes] = set()
+    chance = random.Random(request.options.seed)
     sample: list[tuple[bytes, bytes]] = []
     for found in first_image(request):
-        if count % _SAMPLE_EVERY == 0 and len(sample) < _SAMPLE:
-            one = request.inputs[found.position]
+        one = request.inputs[found.position]
+        place = chance.randrange(count + 1)
+        if len(sample) < _SAMPLE:
             sample.append((os.path.join(one.root, found.relative), found.relative))
+        elif place < _SAMPLE:
+            # Reservoir sampling: the n-th image replaces one of the sample with chance _SAMPLE / n.
+            sample[place] = (os.path.join(one.root, found.relative), found.relative)
         count += 1
         size += found.size or 0
         folders.add(os.path.dirname(found.relative))

@@ -15,12 +15,14 @@ from producer.local import DATABASE_NAME, database_of
 
 
 def open_database(output: str | None, database_url: str | None) -> Engine:
-    """The database of a `run` output, or the configured one.
+    """The database of a `run` output (also of the current folder, if it is one), or the configured one.
 
     Raises:
         UsageError: the output has none.
         UnfitError: it does not answer or is out of date.
     """
+    if output is None and database_url is None and os.path.exists(DATABASE_NAME):
+        output = "."
     if output is None:
         url = read_settings(database_url=database_url).database_url
     else:

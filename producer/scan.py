@@ -78,8 +78,7 @@ class Scanner:
         if len({one.root for one in self._inputs}) < 2:
             return False
         previous: tuple[bytes, bytes] = (b"", b"")
-        paths = [((path, one.root) for path, _ in self._paths(one)) for one in self._inputs]
-        for path, root in heapq.merge(*paths):
+        for path, root in heapq.merge(*(self._rooted_paths(one) for one in self._inputs)):
             if path == previous[0] and root != previous[1]:
                 return True
             previous = (path, root)
@@ -104,6 +103,9 @@ class Scanner:
             elif one.kind == "list" and inside(b"/" + folder, b"/" + one.prefix):
                 names.update(self._index_of(one).names_in(folder[len(one.prefix) :].strip(b"/")))
         return sorted(names)
+
+    def _rooted_paths(self, one: Input) -> Iterator[tuple[bytes, bytes]]:
+        return ((path, one.root) for path, _ in self._paths(one))
 
     def _paths(self, one: Input) -> Iterator[tuple[bytes, bytes | None]]:
         """(path relative to the root, as the user wrote it) in sorted order, each once."""

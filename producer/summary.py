@@ -22,6 +22,7 @@ def as_json(report: JobReport) -> dict[str, object]:
         "images": {**asdict(report.counts), "open": report.counts.open, "total": report.counts.total},
         "faces": report.faces,
         "artifacts": report.artifacts,
+        "undrawn": report.undrawn,
         "failures": report.failures,
         "images_per_s": None if report.images_per_s is None else round(report.images_per_s, 2),
         "eta_s": None if report.eta_s is None else round(report.eta_s),
@@ -43,6 +44,8 @@ def as_lines(report: JobReport) -> list[str]:
         f"{counts.open} open)",
         f"  faces: {report.faces}, artifacts: {report.artifacts}, processes: {report.workers}{where}",
     ]
+    if report.undrawn:
+        lines.append(f"  left undrawn: {report.undrawn} masks; the reasons are in logs.csv")
     if report.images_per_s:
         eta = "" if report.eta_s is None else f", about {_duration(report.eta_s)} left"
         lines.append(f"  speed: {report.images_per_s:.1f} images/s{eta}")

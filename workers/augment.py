@@ -56,6 +56,7 @@ def augment_chunk(
         len(images),
         sum(len(image.faces) for image in images),
         sum(len(one.artifacts) for one in augmented),
+        sum(mask.reason is not None for one in augmented for mask in one.masks),
         times.started_at,
         times.seconds(),
     )

@@ -36,7 +36,7 @@ def detect_chunk(
             faces = select_faces(answer, width, height, job.options)
             detected.append(DetectedImage(image.id, width, height, faces))
     accepted = sum(face.face_index is not None for one in detected for face in one.faces)
-    chunk_times = ChunkTimes("detect", len(images), accepted, 0, times.started_at, times.seconds())
+    chunk_times = ChunkTimes("detect", len(images), accepted, 0, 0, times.started_at, times.seconds())
     return runtime.store(
         lambda: store_detections(
             runtime.engine, job.id, detected, failures, owner=runtime.owner, times=chunk_times

@@ -65,6 +65,7 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
         },
         where=and_(
             statement.excluded.size.is_not(None),
+            Image.input_id == statement.excluded.input_id,
             or_(
                 Image.error_code == "vanished",
                 and_(

@@ -45,12 +45,18 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """A job at a moment, for `status`."""
+    """A job at a moment, for `status`.
+
+    Attributes:
+        undrawn: masks that were left out since the face could not be drawn well.
+        workers: processes that worked on it since it was last started.
+    """
 
     job: RecordedJob
     counts: Counts
     faces: int
     artifacts: int
+    undrawn: int
     failures: dict[str, int]
     images_per_s: float | None
     eta_s: float | None
@@ -75,11 +81,16 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
                 Chunk.stage,
                 func.sum(Chunk.faces).label("faces"),
                 func.sum(Chunk.artifacts).label("artifacts"),
-                func.count(Chunk.worker.distinct()).label("workers"),
+                func.sum(Chunk.undrawn).label("undrawn"),
             )
             .where(Chunk.job_id == job.id)
             .group_by(Chunk.stage)
         ).all()
+        workers = connection.execute(
+            select(func.count(Chunk.worker.distinct())).where(
+                Chunk.job_id == job.id, Chunk.started_at >= job.started_at
+            )
+        ).scalar_one()
         failures = connection.execute(
             select(Image.error_code, func.count().label("images"))
             .where(Image.job_id == job.id, Image.status == "failed")
@@ -93,12 +104,13 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
         counts=counts,
         faces=int(by_stage["detect"].faces) if "detect" in by_stage else 0,
         artifacts=int(by_stage["augment"].artifacts) if "augment" in by_stage else 0,
+        undrawn=int(by_stage["augment"].undrawn) if "augment" in by_stage else 0,
         failures={row.error_code: row.images for row in failures},
         images_per_s=rate,
         eta_s=counts.open / rate
         if rate and counts.open and job.scanned_at and job.state == "running"
         else None,
-        workers=max((row.workers for row in done_by), default=0),
+        workers=workers,
     )
 
 

@@ -111,6 +111,7 @@ class ChunkTimes:
     images: int
     faces: int
     artifacts: int
+    undrawn: int
     started_at: float
     seconds: Mapping[str, float]
 
@@ -278,6 +279,7 @@ def _note_times(connection: Connection, job_id: int, owner: str, times: ChunkTim
             images=times.images,
             faces=times.faces,
             artifacts=times.artifacts,
+            undrawn=times.undrawn,
             started_at=times.started_at,
             seconds={part: round(value, 6) for part, value in times.seconds.items()},
         )

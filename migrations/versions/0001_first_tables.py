@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("images", sa.Integer(), nullable=False),
         sa.Column("faces", sa.Integer(), nullable=False),
         sa.Column("artifacts", sa.Integer(), nullable=False),
+        sa.Column("undrawn", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.Float(), nullable=False),
         sa.Column("seconds", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),

@@ -34,8 +34,9 @@ def command(as_json: bool) -> None:
     if not as_json:
         click.echo("settings:")
         for name, value in settings.model_dump().items():
-            shown = hide_secret(str(value)) if isinstance(value, str) else value
-            click.echo(f"  MASKMILL_{name.upper()} = {'(auto)' if value is None else shown}")
+            unset = "(auto)" if name == "workers" else "(not set)"
+            shown = unset if value is None else hide_secret(str(value))
+            click.echo(f"  MASKMILL_{name.upper()} = {shown}")
         click.echo("findings:")
     cannot_run = False
     for finding in _findings():

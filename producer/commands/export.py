@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -39,8 +38,6 @@ def command(
     from producer.export import FORMATS, Exporter, write_logs
     from producer.jobs import open_database, pick_job
 
-    if output is None and database_url is None and Path("maskmill.db").is_file():
-        output = "."
     engine = open_database(output, database_url)
     found = pick_job(engine, job)
     if table is None and to is None and format_name == "csv":

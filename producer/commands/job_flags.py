@@ -26,8 +26,8 @@ _FLAGS = [
     click.option("--with-original", is_flag=True, help="The same crops of the unmasked original too."),
     click.option("--no-mask", is_flag=True, help="Draw nothing: the original picture and its crops."),
     click.option("--no-crop", is_flag=True, help="Cut nothing: masked pictures only."),
-    click.option("--crop-style", "crop_styles", multiple=True, type=click.Choice([*CROP_STYLES, "all"]),
-                 default=["all"], show_default=True, help="How faces are cut out; repeatable. all: the first three."),
+    click.option("--crop-style", "crop_styles", multiple=True, metavar="STYLE",
+                 default=["all"], show_default=True, help=f"{', '.join(CROP_STYLES)}; repeatable. all: the first three."),
     click.option("--crop-size", type=int, default=112, show_default=True, metavar="PX", help="Side of a crop."),
     click.option("--mask-type", "mask_types", multiple=True, metavar="TYPE",
                  help=f"{', '.join(MASK_TYPES)}; repeatable; all by default."),
@@ -104,7 +104,7 @@ def read_request(flags: dict[str, Any]) -> Any:
         no_mask=flags["no_mask"],
         no_crop=flags["no_crop"],
         with_original=flags["with_original"],
-        crop_styles=expand_styles(flags["crop_styles"]),
+        crop_styles=expand_styles(style.replace("-", "_") for style in flags["crop_styles"]),
         save_full=flags["save_full"],
     )
     if flags["no_mask"] and flags["n_augmentations"] > 1:
@@ -144,11 +144,16 @@ def require_models(request: Any, settings: Any) -> None:
     from common.weights import find
 
     options = request.options
-    for name, explicit in (
-        (options.detector, options.detector_model),
-        (options.landmarks, options.landmark_model),
-    ):
+    wanted = ((options.detector, options.detector_model), (options.landmarks, options.landmark_model))
+    for name, explicit in wanted:
         find(name, None if explicit is None else Path(explicit), settings.models)
+    if settings.device.startswith("cuda") or any(explicit is not None for _, explicit in wanted):
+        # A model of the user's, or a device asked for by name, is tried before anything is written.
+        from workers.runtime import Runtime
+
+        runtime = Runtime(settings)
+        runtime.detector(options)
+        runtime.landmarker(options)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -27,9 +27,6 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_command(models: str | None, as_json: bool) -> None:
     """Name, use, licence and place of every known model."""
-    from rich.console import Console
-    from rich.table import Table
-
     from common.weights import listing
 
     found = listing(_folder(models))
@@ -48,13 +45,11 @@ def list_command(models: str | None, as_json: bool) -> None:
                 )
             )
         return
-    table = Table("name", "use", "licence", "size", "path", box=None, pad_edge=False)
+    row = "{:<12} {:<30} {:<42} {:>9}  {}"
+    click.echo(row.format("name", "use", "licence", "size", "path"))
     for one in found:
         size = "" if one.size is None else f"{one.size / 1e6:.1f} MB"
-        table.add_row(
-            one.name, one.use, one.licence, size, "not found" if one.path is None else str(one.path)
-        )
-    Console().print(table)
+        click.echo(row.format(one.name, one.use, one.licence, size, one.path or "not found"))
 
 
 @command.command("verify")
