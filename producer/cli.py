@@ -78,6 +78,14 @@ def main() -> None:
         # The reader of our output is gone (`maskmill export … | head`).
         sys.stderr.close()
         code = EXIT_FAILED
+    except Exception as exc:
+        # Named by its module: `--help` should not import SQLAlchemy for an error that cannot come.
+        if not type(exc).__module__.startswith("sqlalchemy"):
+            raise
+        from common.database import first_line
+
+        print(f"maskmill: the database does not do its part: {first_line(exc)}", file=sys.stderr)
+        code = EXIT_UNFIT
     sys.exit(code)
 
 
