@@ -141,7 +141,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", type=Path, help="a folder of images; default: made pictures")
-    parser.add_argument("--images", type=int, default=96, help="made portraits; a quarter as many groups")
+    parser.add_argument("--images", type=int, default=240, help="made portraits; a fifth as many groups")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of the larger job")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each way")
     parser.add_argument("--save-full", default="always", choices=["auto", "always", "never"])
@@ -153,7 +153,7 @@ def main() -> None:
         if arguments.input is None:
             sets = {"portrait": Path(scratch, "portrait"), "group": Path(scratch, "group")}
             write_pictures(sets["portrait"], "portrait", arguments.images)
-            write_pictures(sets["group"], "group", max(1, arguments.images // 4))
+            write_pictures(sets["group"], "group", max(1, arguments.images // 5))
         for title, folder in sets.items():
             ways = {"loop": Measured(), "1 worker": Measured(), f"{arguments.workers} workers": Measured()}
             for _ in range(arguments.repeat):

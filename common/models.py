@@ -184,6 +184,29 @@ class Artifact(Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class Lease(Base):
+    """Who does a thing that only one process should do, until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(255))
+    until: Mapped[float] = mapped_column(Float)
+
+
+class DeadLetter(Base):
+    """A message that was refused: it was not made by us, or not by this version."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    received_at: Mapped[float] = mapped_column(Float)
+    stage: Mapped[str] = mapped_column(String(16))
+    worker: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+
+
 class Chunk(Base):
     """What one task did: one row per delivery that worked on at least one image.
 

@@ -36,6 +36,12 @@ class Settings(BaseSettings):
             at least three times the hard time limit.
         soft_time_limit_s: a chunk is asked to stop after this.
         time_limit_s: a chunk's process is killed after this.
+        broker_checks: `strict` refuses a shared Redis that may lose messages; `off` is for tests.
+        path_map: where the folders that the producer recorded lie on this machine:
+            `/data/in=/mnt/in,/data/out=/mnt/out`; the longest match counts.
+        metrics_port: where a worker serves Prometheus metrics; None: nowhere.
+        metrics_address: the address it listens on.
+        reconcile_every_s: seconds between two looks of the one process that repairs jobs; 0: never.
         log_level: of the workers and commands.
         log_file: where logs go besides the terminal.
     """
@@ -53,6 +59,11 @@ class Settings(BaseSettings):
     visibility_timeout_s: int = Field(default=600, ge=1)
     soft_time_limit_s: int = Field(default=90, ge=1)
     time_limit_s: int = Field(default=120, ge=1)
+    broker_checks: Literal["strict", "off"] = "strict"
+    path_map: str = ""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    metrics_address: str = "127.0.0.1"
+    reconcile_every_s: int = Field(default=15, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path | None = None
 
@@ -72,6 +83,24 @@ class Settings(BaseSettings):
     @classmethod
     def _psycopg_3_drives_postgresql(cls, value: str) -> str:
         return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", value)
+
+    @field_validator("path_map")
+    @classmethod
+    def _pairs_are_absolute(cls, value: str) -> str:
+        for pair in filter(None, value.split(",")):
+            there, separator, here = pair.partition("=")
+            if not (separator and there.startswith("/") and here.startswith("/")):
+                raise ValueError("expected /there=/here pairs of absolute folders, separated by commas")
+        return value
+
+    def local_path(self, path: bytes) -> bytes:
+        """Where an absolute path that the producer recorded lies on this machine."""
+        pairs = [pair.partition("=") for pair in self.path_map.split(",") if pair]
+        for there, _, here in sorted(pairs, key=lambda pair: -len(pair[0])):
+            folder = os.fsencode(there.rstrip("/"))
+            if path == folder or path.startswith(folder + b"/"):
+                return os.fsencode(here.rstrip("/")) + path[len(folder) :]
+        return path
 
     @property
     def worker_count(self) -> int:

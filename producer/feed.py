@@ -51,7 +51,9 @@ class Feeder:
         if room > 0:
             limit = min(room, 100) * self._settings.chunk_size
             for stage, ids in persistently(lambda: unsent(self._engine, self._job.id, limit)):
-                for chunk in _pieces(ids, self._chunk_size(len(ids))):
+                # Fewer than asked for: these are the last ones for now, and should keep all workers busy.
+                size = self._settings.chunk_size if len(ids) == limit else self._chunk_size(len(ids))
+                for chunk in _pieces(ids, size):
                     send(self._app, stage, ChunkMessage(self._job.name, chunk))
                 persistently(lambda ids=ids: mark_sent(self._engine, ids))  # type: ignore[misc]
                 sent += len(ids)

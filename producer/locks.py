@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +95,18 @@ def kill_processes(record: RunRecord) -> int:
     for process in victims:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(victims, timeout=_KILL_WAIT_S)
+    deadline = time.monotonic() + _KILL_WAIT_S
+    while any(_runs(process) for process in victims) and time.monotonic() < deadline:
+        time.sleep(0.005)
     return len(victims)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Not gone, and no zombie: whoever inherits a dead child may take its time to ask for it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _belongs(process: psutil.Process, record: RunRecord) -> bool:
