@@ -5,6 +5,8 @@ The figures are measured in spec/reliability.md: sections are named where they d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
@@ -110,12 +112,18 @@ def queue_depths(app: Celery) -> dict[str, int]:
         TransientError: the broker does not answer.
     """
     try:
-        with app.connection_for_write() as connection:
-            client: Any = connection.default_channel.client
+        with redis_client(app) as client:
             depths: dict[str, int] = {stage: int(client.llen(stage)) for stage in STAGES}
             return {**depths, "unacked": int(client.hlen("unacked"))}
     except _connection_errors(app) as exc:
         raise TransientError(f"the broker does not answer: {exc}") from exc
+
+
+@contextmanager
+def redis_client(app: Celery) -> Iterator[Any]:
+    """A client of the broker's own protocol."""
+    with app.connection_for_write() as connection:
+        yield connection.default_channel.client
 
 
 def broker_version(app: Celery, settings: Settings) -> str:

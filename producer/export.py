@@ -232,17 +232,20 @@ def jsonl_chunks(exporter: Exporter, table: str) -> Iterator[bytes]:
 FORMATS: dict[str, Callable[[Exporter, str], Iterator[bytes]]] = {"csv": csv_chunks, "jsonl": jsonl_chunks}
 
 
-def write_logs(engine: Engine, job: RecordedJob) -> None:
+def write_logs(engine: Engine, job: RecordedJob, output: bytes) -> None:
     """Write `logs.csv` and `missed_images.txt` into the output; each replaces the old one at once.
+
+    Args:
+        output: the job's output as this machine sees it.
 
     Raises:
         UsageError: the output cannot be written.
         TransientError: the disk is full or away.
     """
     exporter = Exporter(engine, job)
-    missed = os.path.join(job.output, b"missed_images.txt")
+    missed = os.path.join(output, b"missed_images.txt")
     try:
-        write_atomically(os.path.join(job.output, b"logs.csv"), csv_chunks(exporter, "artifacts"))
+        write_atomically(os.path.join(output, b"logs.csv"), csv_chunks(exporter, "artifacts"))
         paths = exporter.missed_paths()
         first = next(paths, None)
         if first is None:

@@ -13,11 +13,15 @@ from common.broker import queue_depths, send
 from common.database import persistently
 from common.ledger.images import forget_sent, mark_sent, unsent
 from common.ledger.jobs import RecordedJob
+from common.ledger.leases import drop_lease, take_lease
+from common.owner import this_owner
 from common.pipeline import STAGES, ChunkMessage
 from common.settings import Settings
 
 _QUIET_S = 2.0
 """So long nothing may be under way before open images are taken for lost."""
+_LEASE_S = 60.0
+"""So long after its last sign a feeder on another machine is taken for gone."""
 _LOOK_EVERY_S = 30.0
 """How often messages that are out for too long are looked for."""
 
@@ -35,6 +39,7 @@ class Feeder:
         self._workers = max(1, workers)
         self._quiet_since: float | None = None
         self._looked_at = time.monotonic()
+        self._lease_until = 0.0
         self.has_room = True
         """The queues could have taken more when they were last fed."""
 
@@ -44,6 +49,8 @@ class Feeder:
         Raises:
             TransientError: the broker or the database is away.
         """
+        if not self._may_feed():
+            return 0
         depths = queue_depths(self._app)
         room = self._settings.high_water - sum(depths[stage] for stage in STAGES)
         sent = 0
@@ -75,6 +82,23 @@ class Feeder:
             return 0
         self._looked_at = now
         return persistently(lambda: forget_sent(self._engine, self._job.id, before=before))
+
+    def stop(self) -> None:
+        """Leave the job to whoever feeds it next."""
+        drop_lease(self._engine, self._lease, this_owner())
+
+    def _may_feed(self) -> bool:
+        """This process holds the job's lease, renewed now and then: two feeders would send all twice."""
+        if time.monotonic() < self._lease_until - _LEASE_S / 2:
+            return True
+        if not persistently(lambda: take_lease(self._engine, self._lease, this_owner(), _LEASE_S)):
+            return False
+        self._lease_until = time.monotonic() + _LEASE_S
+        return True
+
+    @property
+    def _lease(self) -> str:
+        return f"feed {self._job.name}"
 
     def _chunk_size(self, waiting: int) -> int:
         """Images a message: the setting, or fewer where few images would leave workers idle."""

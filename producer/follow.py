@@ -19,6 +19,7 @@ from producer.feed import Feeder
 log = logging.getLogger("maskmill.run")
 
 _POLL_S = 0.2
+_AWAY_S = 1.0
 _COUNT_SHARE = 0.1
 """Counting a million rows takes a while: at most this share of the time goes into it."""
 
@@ -81,40 +82,71 @@ def follow(
     Raises:
         UnfitError: a worker halted the job: a model is missing or unfit.
     """
-    obstacle: str | None = None
-    count_at = 0.0
+    watch = _Watch(engine, job, feeder, recording, on_tick, fail_fast)
     while True:
         recording.check()
-        is_recorded = recording.is_over
         supervise()
         try:
-            feeder.feed()
-            lost = feeder.recover()
-            if lost:
-                log.warning("job %s: %d images were lost on the way and are sent again", job.name, lost)
+            state = watch.look()
         except TransientError as exc:
             log.warning("%s; going on as soon as it is back", exc)
-            time.sleep(1.0)
-        if time.monotonic() < count_at:
-            time.sleep(_POLL_S)
+            time.sleep(_AWAY_S)
             continue
+        if state is not None:
+            return state
+        time.sleep(_POLL_S)
+
+
+class _Watch:
+    """What is remembered between two looks at a job."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        job: RecordedJob,
+        feeder: Feeder,
+        recording: Recording,
+        on_tick: OnTick,
+        fail_fast: bool,
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._feeder = feeder
+        self._recording = recording
+        self._on_tick = on_tick
+        self._fail_fast = fail_fast
+        self._obstacle: str | None = None
+        self._count_at = 0.0
+
+    def look(self) -> JobState | None:
+        """Feed, repair and count once; the state in which the job ended, or None while it goes on.
+
+        Raises:
+            TransientError: the broker or the database is away.
+            UnfitError: the job was halted or removed.
+        """
+        is_recorded = self._recording.is_over
+        self._feeder.feed()
+        lost = self._feeder.recover()
+        if lost:
+            log.warning("job %s: %d images were lost on the way and are sent again", self._job.name, lost)
+        if time.monotonic() < self._count_at:
+            return None
         start = time.monotonic()
-        counts = persistently(lambda: count_images(engine, job.id))
-        count_at = time.monotonic() + (time.monotonic() - start) * (1 / _COUNT_SHARE - 1)
-        on_tick(counts, is_recorded)
-        now = persistently(lambda: find_job(engine, name=job.name))
+        counts = persistently(lambda: count_images(self._engine, self._job.id))
+        now = persistently(lambda: find_job(self._engine, name=self._job.name))
+        self._count_at = time.monotonic() + (time.monotonic() - start) * (1 / _COUNT_SHARE - 1)
+        self._on_tick(counts, is_recorded)
         if now is None:
-            raise UnfitError(f"job {job.name} was removed from the database")
+            raise UnfitError(f"job {self._job.name} was removed from the database")
         if now.state == "halted":
             raise UnfitError(now.error or "a worker halted the job")
         if now.state != "running":
             return now.state
-        if now.error != obstacle:
-            obstacle = now.error
-            log.warning("job %s: %s", job.name, obstacle or "going on")
+        if now.error != self._obstacle:
+            self._obstacle = now.error
+            log.warning("job %s: %s", self._job.name, self._obstacle or "going on")
         if is_recorded and counts.open == 0:
-            persistently(lambda: close_job(engine, job.id, "done"))
+            persistently(lambda: close_job(self._engine, self._job.id, "done"))
             return "done"
-        if fail_fast and counts.failed:
-            return "running"
-        time.sleep(_POLL_S)
+        return "running" if self._fail_fast and counts.failed else None

@@ -15,7 +15,6 @@ from common.ledger.reports import count_images
 from common.pipeline import ChunkMessage, JobState
 from common.settings import Settings
 from producer.follow import OnTick
-from producer.request import Request
 from producer.signals import Interrupted
 
 log = logging.getLogger("maskmill.run")
@@ -28,8 +27,9 @@ def run_inline(
     job: RecordedJob,
     record: Callable[[Callable[[], bool]], None],
     settings: Settings,
-    request: Request,
     on_tick: OnTick,
+    *,
+    fail_fast: bool,
 ) -> JobState:
     """Record every image, then work through them; returns the state in which the job ended.
 
@@ -65,7 +65,7 @@ def run_inline(
             if counts.open == 0:
                 close_job(engine, job.id, "done")
                 return "done"
-            if request.fail_fast and counts.failed:
+            if fail_fast and counts.failed:
                 close_job(engine, job.id, "interrupted")
                 return "interrupted"
     except Interrupted:

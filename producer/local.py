@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Engine
 
@@ -12,7 +13,7 @@ from common.database import engine_for, persistently, sqlite_url, upgrade
 from common.errors import TransientError
 from common.files import sweep_temporaries
 from common.ledger.images import forget_sent
-from common.ledger.jobs import RecordedJob, find_job
+from common.ledger.jobs import RecordedJob, find_job, resume_job
 from common.pipeline import JobState
 from common.settings import Settings
 from producer.export import write_logs
@@ -54,32 +55,66 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
     if settings.worker_count > 0:
         find_redis_server()
     make_output(request.output)
-    with output_lock(request.output), stop_signals():
-        if clear_traces(request.output):
-            log.warning("an earlier run was killed: what it left is removed")
-        sweep_temporaries(request.output, 0)
+    with _held_output(request.output):
         upgrade(database_url)
         engine = engine_for(database_url)
         opened = open_or_continue(engine, request)
-        # The queue of an earlier run is gone with it.
-        forget_sent(engine, opened.job.id, before=float("inf"))
-        try:
-            scanner = request.scanner(opened.inputs)
-            # A new job with the same inputs goes on with the enumeration that found the first image.
-            images = found if opened.inputs == request.inputs else request.select(scanner.images())
+        scanner = request.scanner(opened.inputs)
+        # A new job with the same inputs goes on with the enumeration that found the first image.
+        images = found if opened.inputs == request.inputs else request.select(scanner.images())
 
-            def record(is_stopped: Callable[[], bool]) -> None:
-                record_found(engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped)
-                scanner.skips.tell()
+        def record(is_stopped: Callable[[], bool]) -> None:
+            record_found(engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped)
+            scanner.skips.tell()
 
-            run = run_inline if settings.worker_count == 0 else run_pooled
-            here = settings.model_copy(update={"database_url": database_url})
-            state = run(engine, opened.job, record, here, request, on_tick)
-        finally:
-            _end(engine, opened.job, request.output)
+        state = _work(engine, opened.job, record, settings, on_tick, fail_fast=request.fail_fast)
     job = find_job(engine, name=opened.job.name)
     assert job is not None
     return engine, job, state
+
+
+def run_recorded(engine: Engine, job: RecordedJob, settings: Settings, on_tick: OnTick) -> JobState:
+    """Work on the open images of a recorded job on this machine, without looking for new ones.
+
+    Raises:
+        UsageError: another run holds the output.
+        UnfitError: a worker cannot serve the job.
+        Interrupted: as with `run_job`.
+    """
+    if job.scanned_at is None:
+        log.warning("job %s: not every image is recorded; the same `run` command records the rest", job.name)
+    with _held_output(job.output):
+        resume_job(engine, job)
+        return _work(engine, job, lambda _is_stopped: None, settings, on_tick, fail_fast=False)
+
+
+@contextlib.contextmanager
+def _held_output(output: bytes) -> Iterator[None]:
+    """The output is this process's alone, signals end the work in order, and old traces are gone."""
+    with output_lock(output), stop_signals():
+        if clear_traces(output):
+            log.warning("an earlier run was killed: what it left is removed")
+        sweep_temporaries(output, 0)
+        yield
+
+
+def _work(
+    engine: Engine,
+    job: RecordedJob,
+    record: Callable[[Callable[[], bool]], None],
+    settings: Settings,
+    on_tick: OnTick,
+    *,
+    fail_fast: bool,
+) -> JobState:
+    # The queue of an earlier run is gone with it.
+    forget_sent(engine, job.id, before=float("inf"))
+    run = run_inline if settings.worker_count == 0 else run_pooled
+    here = settings.model_copy(update={"database_url": database_of(job.output)})
+    try:
+        return run(engine, job, record, here, on_tick, fail_fast=fail_fast)
+    finally:
+        _end(engine, job, job.output)
 
 
 def _end(engine: Engine, job: RecordedJob, output: bytes) -> None:
@@ -89,6 +124,6 @@ def _end(engine: Engine, job: RecordedJob, output: bytes) -> None:
         try:
             now = persistently(lambda: find_job(engine, name=job.name))
             if now is not None:
-                write_logs(engine, now)
+                write_logs(engine, now, output)
         except TransientError as exc:
             log.error("%s: logs.csv could not be written; run the same command again", exc)

@@ -22,7 +22,6 @@ from common.settings import Settings
 from producer.feed import Feeder
 from producer.follow import OnTick, Recording, follow
 from producer.locks import remove_record, write_record
-from producer.request import Request
 from producer.services import PrivateServices
 from producer.signals import Interrupted, signals_ignored
 
@@ -40,8 +39,9 @@ def run_pooled(
     job: RecordedJob,
     record: Callable[[Callable[[], bool]], None],
     settings: Settings,
-    request: Request,
     on_tick: OnTick,
+    *,
+    fail_fast: bool,
 ) -> JobState:
     """Record images and work on them at the same time; returns the state in which the job ended.
 
@@ -59,7 +59,7 @@ def run_pooled(
             on_tick(count_images(engine, job.id), True)
             close_job(engine, job.id, "done")
             return "done"
-        return _follow_with_services(engine, job, recording, settings, request, on_tick)
+        return _follow_with_services(engine, job, recording, settings, on_tick, fail_fast=fail_fast)
     except Interrupted:
         persistently(lambda: close_job(engine, job.id, "interrupted"))
         raise
@@ -89,11 +89,12 @@ def _follow_with_services(
     job: RecordedJob,
     recording: Recording,
     settings: Settings,
-    request: Request,
     on_tick: OnTick,
+    *,
+    fail_fast: bool,
 ) -> JobState:
     services = PrivateServices(settings, stages_here(settings))
-    write_record(request.output, services.record)
+    write_record(job.output, services.record)
     try:
         services.start()
         app = make_app(services.settings)
@@ -113,7 +114,7 @@ def _follow_with_services(
                 recording,
                 on_tick=on_tick,
                 supervise=services.supervise,
-                fail_fast=request.fail_fast,
+                fail_fast=fail_fast,
             )
         except Interrupted:
             _drain(engine, job, app)
@@ -125,7 +126,7 @@ def _follow_with_services(
     finally:
         with signals_ignored():
             services.stop()
-            remove_record(request.output)
+            remove_record(job.output)
 
 
 def _drain(engine: Engine, job: RecordedJob, app: Celery) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import time
 
+from celery import Celery
 from sqlalchemy import Engine
 
-from common.broker import broker_version, make_app
+from common.broker import make_app
+from common.checks import require_broker
 from common.database import engine_for, persistently, require_current
 from common.errors import TransientError
 from common.ledger.jobs import RecordedJob, find_job
 from common.ledger.reports import count_images
 from common.pipeline import JobState
 from common.settings import Settings
-from producer.export import write_logs
 from producer.feed import Feeder
 from producer.follow import OnTick, Recording, follow
 from producer.locks import output_lock
 from producer.plan import record_found
+from producer.reconcile import finish_job
 from producer.request import Request, check_extension, first_image, make_output, open_or_continue
 
 log = logging.getLogger("maskmill.enqueue")
@@ -39,7 +41,7 @@ def enqueue_job(
     """
     require_current(settings.database_url)
     app = make_app(settings)
-    broker_version(app, settings)
+    require_broker(app, settings)
     found = first_image(request)
     engine = engine_for(settings.database_url)
     check_extension(engine, request)
@@ -53,22 +55,52 @@ def enqueue_job(
                 engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped
             )
         )
-        feeder = Feeder(app, engine, opened.job, settings, workers=settings.worker_count)
-        try:
-            if wait:
-                state = follow(
-                    engine, opened.job, feeder, recording, on_tick=on_tick, fail_fast=request.fail_fast
-                )
-            else:
-                state = _feed_all(engine, opened.job, feeder, recording, on_tick)
-        finally:
-            recording.stop()
+        state = _send(
+            app, engine, opened.job, recording, settings, on_tick, wait=wait, fail_fast=request.fail_fast
+        )
         scanner.skips.tell()
     job = find_job(engine, name=opened.job.name)
     assert job is not None
-    if wait:
-        write_logs(engine, job)
     return engine, job, state
+
+
+def send_recorded(
+    engine: Engine, job: RecordedJob, settings: Settings, on_tick: OnTick, *, wait: bool
+) -> JobState:
+    """Send the open images of a recorded job, without looking for new ones.
+
+    Raises:
+        UnfitError: the broker does not answer or may lose messages.
+    """
+    app = make_app(settings)
+    require_broker(app, settings)
+    return _send(
+        app, engine, job, Recording(lambda _is_stopped: None), settings, on_tick, wait=wait, fail_fast=False
+    )
+
+
+def _send(
+    app: Celery,
+    engine: Engine,
+    job: RecordedJob,
+    recording: Recording,
+    settings: Settings,
+    on_tick: OnTick,
+    *,
+    wait: bool,
+    fail_fast: bool,
+) -> JobState:
+    feeder = Feeder(app, engine, job, settings, workers=settings.worker_count)
+    try:
+        if not wait:
+            return _feed_all(engine, job, feeder, recording, on_tick)
+        state = follow(engine, job, feeder, recording, on_tick=on_tick, fail_fast=fail_fast)
+        if state == "done":
+            finish_job(engine, job, settings)
+        return state
+    finally:
+        recording.stop()
+        feeder.stop()
 
 
 def _feed_all(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import logging
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import redis
 
+from common.children import end_with_parent
 from common.errors import UnfitError
 from common.settings import Settings
 from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
@@ -26,7 +25,6 @@ log = logging.getLogger("maskmill.run")
 
 _REDIS_START_S = 10.0
 _MAX_RESTARTS = 20
-_PR_SET_PDEATHSIG = 1
 
 
 def find_redis_server() -> str:
@@ -160,7 +158,7 @@ class PrivateServices:
                 env=self._environment(),
                 # Ctrl-C on the terminal reaches `run` alone, which then ends the others in order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent(),
             )
 
     def _environment(self) -> dict[str, str]:
@@ -181,8 +179,3 @@ class PrivateServices:
     def _tail(self, log_name: str) -> str:
         lines = (self._folder / log_name).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
-
-
-def _end_with_parent() -> None:
-    """In the child, before exec: the kernel ends it when its parent dies, however that dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -15,9 +15,11 @@ from celery.utils.log import get_task_logger
 
 from common.broker import make_app, send
 from common.errors import TransientError
+from common.ledger.dead_letters import record_refusal
 from common.logs import configure_logging
 from common.pipeline import TASK_NAMES, MessageRefused, Stage, read_message
 from common.settings import read_settings
+from workers.sidecars import Sidecars
 
 if TYPE_CHECKING:
     from workers.runtime import Runtime
@@ -55,6 +57,19 @@ def _warm_up(**_: Any) -> None:
     _runtime()
 
 
+_sidecars = Sidecars(settings)
+
+
+@signals.worker_ready.connect
+def _start_sidecars(**_: Any) -> None:
+    _sidecars.start()
+
+
+@signals.worker_shutdown.connect
+def _stop_sidecars(**_: Any) -> None:
+    _sidecars.stop()
+
+
 def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
     from workers.chunk import process_chunk
 
@@ -64,6 +79,7 @@ def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
             send(app, onward_stage, onward)
     except MessageRefused as exc:
         log.error("message refused: %s", exc)
+        record_refusal(_runtime().engine, stage, str(exc), message)
     except TransientError as exc:
         log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
         raise task.retry(countdown=_RETRY_AFTER_S, max_retries=None, exc=exc) from exc

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from common.arrays import ImageBgr
 from common.artifacts import PlannedArtifact, plan_artifacts
 from common.database import persistently
+from common.errors import ImageError
+from common.escaping import escape
 from common.files import AtomicWriter
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
@@ -22,7 +24,7 @@ from common.ledger.results import (
 )
 from workers.artwork import find_points, make_artifacts
 from workers.runtime import Runtime
-from workers.sources import Sources, attempt
+from workers.sources import Sources, attempt, check_relative
 from workers.times import PartTimes
 
 
@@ -30,7 +32,8 @@ def augment_chunk(
     runtime: Runtime, job: RecordedJob, images: Sequence[ClaimedImage], times: PartTimes
 ) -> None:
     """Write the artifacts of claimed images that are not there yet, and store their rows in one commit."""
-    sources = Sources.of(job)
+    sources = Sources.of(job, runtime.settings)
+    output = os.path.realpath(runtime.settings.local_path(job.output))
     augmented: list[AugmentedImage] = []
     failures: list[Failure] = []
     with times.part("sql"):
@@ -42,7 +45,7 @@ def augment_chunk(
                 with writer.group():
                     image_bgr = sources.load(image, times)
                     there = recorded.get(image.id, set())
-                    return augment_image(runtime, job, image, image_bgr, there, writer, times)
+                    return augment_image(runtime, job, output, image, image_bgr, there, writer, times)
 
             outcome = attempt(job, image, work)
             if isinstance(outcome, Failure):
@@ -70,6 +73,7 @@ def augment_chunk(
 def augment_image(
     runtime: Runtime,
     job: RecordedJob,
+    output: bytes,
     image: ClaimedImage,
     image_bgr: ImageBgr,
     there: set[bytes],
@@ -79,6 +83,7 @@ def augment_image(
     """Make the artifacts of one image and stage their files.
 
     Args:
+        output: real path of the job's output on this machine.
         image_bgr: the decoded picture; stays as it is.
         there: paths of artifacts that exist already.
     """
@@ -89,13 +94,27 @@ def augment_image(
 
     def stage(artifact: PlannedArtifact, data: bytes) -> None:
         with times.part("write"):
-            writer.stage(os.path.join(job.output, artifact.path), data)
+            writer.stage(_inside(output, artifact.path), data)
         artifacts.append(_row(artifact, data))
 
     missing = [artifact for artifact in planned if artifact.path not in there]
     masks = make_artifacts(job.options, image.relative_path, image_bgr, faces, missing, stage, times)
     points_68 = {face.id: face.points68.round(2).tolist() for face in faces}
     return AugmentedImage(image.id, tuple(masks), tuple(artifacts), points_68)
+
+
+def _inside(output: bytes, path: bytes) -> bytes:
+    """The absolute path of an artifact.
+
+    Raises:
+        ImageError: its folder leads out of the output, by its name or through a link.
+    """
+    check_relative(path)
+    final = os.path.join(output, path)
+    folder = os.path.realpath(os.path.dirname(final))
+    if folder != output and not folder.startswith(output.rstrip(b"/") + b"/"):
+        raise ImageError("outside-roots", f"a folder inside the output is expected, got {escape(folder)}")
+    return final
 
 
 def _row(artifact: PlannedArtifact, data: bytes) -> ArtifactRow:

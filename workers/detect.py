@@ -52,7 +52,7 @@ def _decoded_batches(
     times: PartTimes,
 ) -> Iterator[list[tuple[ClaimedImage, ImageBgr]]]:
     """Decoded images in batches of bounded size; while one batch is detected the next is decoded."""
-    sources = Sources.of(job)
+    sources = Sources.of(job, runtime.settings)
 
     def load(image: ClaimedImage) -> ImageBgr | Failure:
         return attempt(job, image, lambda: sources.load(image, times))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -18,6 +18,7 @@ from common.images import decode
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedInput, RecordedJob
 from common.ledger.results import Failure
+from common.settings import Settings
 from workers.times import PartTimes
 
 log = logging.getLogger("maskmill.worker")
@@ -33,17 +34,23 @@ class Sources:
     roots: tuple[bytes, ...] | None
 
     @classmethod
-    def of(cls, job: RecordedJob) -> Sources:
+    def of(cls, job: RecordedJob, settings: Settings) -> Sources:
         """The sources of a job; with `--follow-symlinks` a file may lie outside the roots."""
-        roots = None if job.follow_symlinks else tuple(one.root for one in job.inputs)
-        return cls({one.id: one for one in job.inputs}, roots)
+        inputs = {one.id: replace(one, root=settings.local_path(one.root)) for one in job.inputs}
+        roots = None if job.follow_symlinks else tuple(os.path.realpath(one.root) for one in inputs.values())
+        return cls(inputs, roots)
 
     def path(self, image: ClaimedImage) -> bytes:
-        """Absolute path of an image."""
+        """Absolute path of an image on this machine.
+
+        Raises:
+            ImageError: its row leads out of its root.
+        """
         one = self.inputs[image.input_id]
         below_root = (
             image.relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else image.relative_path
         )
+        check_relative(below_root)
         return os.path.join(one.root, below_root)
 
     def load(self, image: ClaimedImage, times: PartTimes) -> ImageBgr:
@@ -57,6 +64,16 @@ class Sources:
             data = read_source(self.path(image), roots=self.roots, expect=expect)
         with times.part("decode"):
             return decode(data)
+
+
+def check_relative(path: bytes) -> None:
+    """Refuse a path that could lead out of the folder it is joined to: rows are not trusted.
+
+    Raises:
+        ImageError: `outside-roots`.
+    """
+    if path.startswith(b"/") or b".." in path.split(b"/") or b"\0" in path:
+        raise ImageError("outside-roots", f"a path below the root is expected, got {escape(path)}")
 
 
 def attempt(job: RecordedJob, image: ClaimedImage, work: Callable[[], _Answer]) -> _Answer | Failure:

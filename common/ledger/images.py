@@ -140,11 +140,21 @@ def mark_sent(engine: Engine, ids: Sequence[int]) -> None:
 
 
 def forget_sent(engine: Engine, job_id: int, *, before: float) -> int:
-    """Take the messages of open images sent before a time for lost; returns how many images that are."""
+    """Take the messages of open images sent before a time for lost; returns how many images that are.
+
+    So is that of an image whose claim has run out: its process died or was killed for taking too long.
+    """
     with engine.begin() as connection:
         answer = connection.execute(
             update(Image)
-            .where(Image.job_id == job_id, Image.status.in_(OPEN_STATES), Image.sent_at < before)
+            .where(
+                Image.job_id == job_id,
+                Image.status.in_(OPEN_STATES),
+                or_(
+                    Image.sent_at < before,
+                    and_(Image.sent_at.is_not(None), Image.claimed_until < time.time()),
+                ),
+            )
             .values(sent_at=None)
         )
         return int(answer.rowcount)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, case, delete, insert, select, update
 
 from common.errors import UsageError
 from common.models import Artifact, Chunk, Face, Image, InputRow, Job, Mask
 from common.options import JobOptions, make_options
-from common.pipeline import JobState
+from common.pipeline import OPEN_STATES, ImageState, JobState
 
 
 class InputLike(Protocol):
@@ -92,6 +92,12 @@ def all_job_names(engine: Engine) -> list[str]:
         return list(connection.scalars(select(Job.name).order_by(Job.id)))
 
 
+def running_job_names(engine: Engine) -> list[str]:
+    """Names of the jobs in state `running`, oldest first."""
+    with engine.connect() as connection:
+        return list(connection.scalars(select(Job.name).where(Job.state == "running").order_by(Job.id)))
+
+
 def open_job(
     engine: Engine,
     *,
@@ -141,6 +147,7 @@ def reopen_job(
                 state="running",
                 error=None,
                 started_at=time.time(),
+                scanned_at=None,
                 finished_at=None,
             )
         )
@@ -178,6 +185,53 @@ def set_job(engine: Engine, job_id: int, **values: Any) -> None:
     """Write columns of a job."""
     with engine.begin() as connection:
         connection.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+def resume_job(engine: Engine, job: RecordedJob) -> None:
+    """Set a job running again without recording anything new; what is under way counts as lost."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.id == job.id)
+            .values(state="running", error=None, started_at=time.time(), finished_at=None)
+        )
+        connection.execute(
+            update(Image).where(Image.job_id == job.id, Image.status.in_(OPEN_STATES)).values(sent_at=None)
+        )
+
+
+def retry_images(engine: Engine, job: RecordedJob, states: Sequence[ImageState]) -> int:
+    """Queue failed or missed images anew; returns how many. Repeated, it changes nothing more."""
+    missed = select(Image.id).where(Image.job_id == job.id, Image.status == "missed")
+    with engine.begin() as connection:
+        if "missed" in states:
+            connection.execute(delete(Face).where(Face.image_id.in_(missed)))
+        answer = connection.execute(
+            update(Image)
+            .where(Image.job_id == job.id, Image.status.in_(states))
+            .values(
+                # What failed behind the detection keeps its faces and goes on from there.
+                status=case((Image.error_stage == "augment", "detected"), else_="queued"),
+                sent_at=None,
+                attempts=0,
+                alone_starts=0,
+                error_stage=None,
+                error_code=None,
+                error_message=None,
+                finished_at=None,
+            )
+        )
+        return int(answer.rowcount)
+
+
+def cancel_job(engine: Engine, job: RecordedJob) -> None:
+    """Set a job that is not done to `cancelled`; its open images stay open, no chunk is begun any more."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.id == job.id, Job.state != "done")
+            .values(state="cancelled", error=None, finished_at=time.time())
+        )
 
 
 def note_obstacle(engine: Engine, job: RecordedJob, obstacle: str | None) -> None:

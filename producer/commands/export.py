@@ -35,14 +35,16 @@ def command(
 
     from common.errors import ImageError, UsageError
     from common.files import write_atomically
+    from common.settings import read_settings
     from producer.export import FORMATS, Exporter, write_logs
     from producer.jobs import open_database, pick_job
 
     engine = open_database(output, database_url)
     found = pick_job(engine, job)
     if table is None and to is None and format_name == "csv":
-        write_logs(engine, found)
-        click.echo(os.fsdecode(os.path.join(found.output, b"logs.csv")))
+        folder = read_settings().local_path(found.output)
+        write_logs(engine, found, folder)
+        click.echo(os.fsdecode(os.path.join(folder, b"logs.csv")))
         return
     chunks = FORMATS[format_name](Exporter(engine, found), table or "artifacts")
     if to is None or to == "-":

@@ -1,0 +1,113 @@
+"""Reconciling: SQL is the truth; what the queues lost is sent again, what is complete is finished."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from celery import Celery
+from sqlalchemy import Engine
+
+from common.database import persistently
+from common.errors import MaskmillError, TransientError
+from common.ledger.images import count_open
+from common.ledger.jobs import RecordedJob, close_job, find_job, running_job_names
+from common.ledger.leases import drop_lease, take_lease
+from common.owner import this_owner
+from common.settings import Settings
+from producer.export import write_logs
+from producer.feed import Feeder
+
+log = logging.getLogger("maskmill.reconcile")
+
+ELECTION = "reconcile"
+
+
+class Reconciler:
+    """Looks after all running jobs of a database."""
+
+    def __init__(self, engine: Engine, app: Celery, settings: Settings) -> None:
+        self._engine = engine
+        self._app = app
+        self._settings = settings
+        self._feeders: dict[str, Feeder] = {}
+
+    def look(self) -> int:
+        """Feed, repair and finish every running job once; returns how many images were sent.
+
+        A job whose producer still feeds it is left to that one, except for being finished.
+
+        Raises:
+            TransientError: the broker or the database is away.
+        """
+        sent = 0
+        names = persistently(lambda: running_job_names(self._engine))
+        for name in names:
+            job = persistently(lambda name=name: find_job(self._engine, name=name))  # type: ignore[misc]
+            if job is not None:
+                sent += self._look_after(job)
+        for gone in self._feeders.keys() - set(names):
+            del self._feeders[gone]
+        return sent
+
+    def _look_after(self, job: RecordedJob) -> int:
+        if job.scanned_at is not None and persistently(lambda: count_open(self._engine, job.id)) == 0:
+            finish_job(self._engine, job, self._settings)
+            return 0
+        if job.name not in self._feeders:
+            self._feeders[job.name] = Feeder(
+                self._app, self._engine, job, self._settings, workers=self._settings.worker_count
+            )
+        feeder = self._feeders[job.name]
+        lost = feeder.recover()
+        if lost:
+            log.warning("job %s: %d images were lost on the way and are sent again", job.name, lost)
+        sent = 0
+        while (fed := feeder.feed()) and feeder.has_room:
+            sent += fed
+        sent += fed
+        if sent:
+            log.info("job %s: %d images sent", job.name, sent)
+        return sent
+
+
+def finish_job(engine: Engine, job: RecordedJob, settings: Settings) -> None:
+    """End a complete job: state, end time, `logs.csv` where this machine sees the output."""
+    persistently(lambda: close_job(engine, job.id, "done"))
+    output = settings.local_path(job.output)
+    if not os.path.isdir(output):
+        log.warning("job %s is done; its output is not on this machine: run `maskmill export`", job.name)
+        return
+    try:
+        write_logs(engine, job, output)
+    except MaskmillError as exc:
+        log.warning("job %s is done, but %s; run `maskmill export %s`", job.name, exc, job.name)
+    else:
+        log.info("job %s is done", job.name)
+
+
+def reconcile_for_ever(
+    reconciler: Reconciler,
+    engine: Engine,
+    every_s: float,
+    *,
+    is_elected: bool,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Look again and again; of several processes that are `is_elected` one does the work at a time."""
+    owner = this_owner()
+    try:
+        while not is_stopped():
+            try:
+                if not is_elected or persistently(
+                    lambda: take_lease(engine, ELECTION, owner, 3 * every_s + 10)
+                ):
+                    reconciler.look()
+            except TransientError as exc:
+                log.warning("%s; looking again in %.0f s", exc, every_s)
+            time.sleep(every_s)
+    finally:
+        if is_elected:
+            persistently(lambda: drop_lease(engine, ELECTION, owner), for_s=2)
