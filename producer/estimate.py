@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import click
 
 from common.settings import Settings
-from common.stems import settle_stems
 from producer.request import Request, first_image
 
 _SAMPLE = 24
@@ -89,7 +88,7 @@ def _try(sample: list[tuple[bytes, bytes]], request: Request, settings: Settings
         sampled.images += 1
         try:
             image_bgr = decode(read_source(path, roots=None))
-            stem = next(iter(settle_stems([os.path.basename(relative)]).values()))
+            stem = os.path.splitext(relative)[0]
             faces, files = preview_image(runtime, request.options, image_bgr, relative, stem)
         except ImageError:
             sampled.unusable += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from sqlalchemy import Engine
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from common.database import persistently
 from common.ledger.images import NewImage, has_images, known_stems, record_images, stems_in_folder
 from common.ledger.jobs import RecordedJob, set_job
-from common.stems import settle_stems
+from common.stems import Stems, settle_stems
 from producer.scan import Found, Scanner, batches
 
 _FIRST_BATCH = 64
@@ -23,15 +23,15 @@ workers have something to do at once."""
 _FOLDERS_KEPT = 64
 
 
-class _Stems:
+class _StemsOfJob:
     """The stems of the folders that are being recorded."""
 
-    def __init__(self, engine: Engine, job_id: int, names_in: Callable[[bytes], Sequence[bytes]]) -> None:
+    def __init__(self, engine: Engine, job_id: int, names_in: Callable[[bytes], Iterable[bytes]]) -> None:
         self._engine = engine
         self._job_id = job_id
         self._names_in = names_in
         self._is_new_job = not has_images(engine, job_id)
-        self._folders: OrderedDict[bytes, Mapping[bytes, bytes]] = OrderedDict()
+        self._folders: OrderedDict[bytes, Stems] = OrderedDict()
 
     def of(self, relative_paths: Sequence[bytes]) -> dict[bytes, bytes]:
         """Relative path → stem with folder; what is recorded keeps its stem."""
@@ -39,10 +39,10 @@ class _Stems:
         for path in relative_paths:
             if path not in known:
                 folder, name = os.path.split(path)
-                known[path] = os.path.join(folder, self._in_folder(folder)[name])
+                known[path] = os.path.join(folder, self._in_folder(folder).of(name))
         return known
 
-    def _in_folder(self, folder: bytes) -> Mapping[bytes, bytes]:
+    def _in_folder(self, folder: bytes) -> Stems:
         # A folder's files come in pieces, between those of its sub-folders: some folders are kept.
         if folder not in self._folders:
             recorded = {} if self._is_new_job else stems_in_folder(self._engine, self._job_id, folder)
@@ -68,7 +68,7 @@ def record_found(
         input_ids: row ids of the scanner's inputs, in order.
         is_stopped: asked before each commit.
     """
-    stems = _Stems(engine, job.id, scanner.names_in)
+    stems = _StemsOfJob(engine, job.id, scanner.names_in)
     count = 0
     for batch in _growing(found):
         if is_stopped():

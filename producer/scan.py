@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import os
@@ -13,6 +14,7 @@ from common.escaping import escape
 from common.stems import is_image_name
 from producer.inputs import Input, inside
 from producer.lists import ListIndex
+from producer.names import NamesAgain, sorted_names
 
 log = logging.getLogger("maskmill.scan")
 
@@ -92,17 +94,11 @@ class Scanner:
                 size, mtime_ns = _size_and_mtime(os.path.join(one.root, path))
                 yield Found(position, one.place(path), size, mtime_ns, written)
 
-    def names_in(self, folder: bytes) -> list[bytes]:
-        """Names of all images that lie, in any input, in one folder of the output."""
-        names: set[bytes] = set()
-        for one in self._inputs:
-            if one.kind == "directory" and inside(b"/" + folder, b"/" + one.prefix):
-                names.update(self._image_names(os.path.join(one.root, folder[len(one.prefix) :].strip(b"/"))))
-            elif one.kind == "file" and folder == one.prefix:
-                names.add(os.path.basename(one.given))
-            elif one.kind == "list" and inside(b"/" + folder, b"/" + one.prefix):
-                names.update(self._index_of(one).names_in(folder[len(one.prefix) :].strip(b"/")))
-        return sorted(names)
+    def names_in(self, folder: bytes) -> Iterable[bytes]:
+        """Names of all images that lie, in any input, in one folder of the output; each once."""
+        if len(self._inputs) == 1 and self._inputs[0].kind == "directory":
+            return NamesAgain(lambda: self._image_names(self._inputs[0], folder))
+        return {name for one in self._inputs for name in self._image_names(one, folder)}
 
     def _rooted_paths(self, one: Input) -> Iterator[tuple[bytes, bytes]]:
         return ((path, one.root) for path, _ in self._paths(one))
@@ -123,62 +119,65 @@ class Scanner:
         return self._indices[one]
 
     def _walk(self, root: bytes, folder: bytes, visited: set[tuple[int, int]]) -> Iterator[bytes]:
-        """Paths below one folder; recursion keeps one sorted listing per level in memory."""
+        """Paths below one folder, sorted."""
         if self._follow:
             status = os.stat(os.path.join(root, folder))
             if (status.st_dev, status.st_ino) in visited:
                 return
             visited.add((status.st_dev, status.st_ino))
-        names, folders = self._listing(os.path.join(root, folder))
         # A folder sorts as its name with the slash behind it: then the walk meets paths in sorted order.
-        for entry in sorted([*names, *(name + b"/" for name in folders)]):
+        for entry in sorted_names(self._listing(os.path.join(root, folder))):
             path = os.path.join(folder, entry)
             if not entry.endswith(b"/"):
                 yield path
                 continue
             yield from self._walk(root, path[:-1], visited)
 
-    def _listing(self, folder: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Image names and sub-folder names of one folder, unsorted; what is left out is counted."""
-        names: list[bytes] = []
-        folders: list[bytes] = []
+    def _listing(self, folder: bytes) -> Iterator[bytes]:
+        """Names of images, and of sub-folders with a slash behind; what is left out is counted."""
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith(b"."):
                         continue
                     if entry.is_symlink():
-                        self._sort_link(entry, names, folders)
+                        yield from self._sort_link(entry)
                     elif entry.is_dir(follow_symlinks=False):
-                        if _is_named_like_an_image(entry) and _is_empty(entry.path):
-                            names.append(entry.name)
+                        if is_image_name(entry.name) and _is_empty(entry.path):
+                            yield entry.name
                         elif not self._is_output(entry.path):
-                            folders.append(entry.name)
+                            yield entry.name + b"/"
                     elif is_image_name(entry.name):
-                        names.append(entry.name)
+                        yield entry.name
         except OSError:
             self.skips.unreadable_folders.append(folder)
-        return names, folders
 
-    def _sort_link(self, entry: os.DirEntry[bytes], names: list[bytes], folders: list[bytes]) -> None:
+    def _sort_link(self, entry: os.DirEntry[bytes]) -> Iterator[bytes]:
         if _links_to_a_folder(entry):
             if self._follow and not self._is_output(entry.path):
-                folders.append(entry.name)
+                yield entry.name + b"/"
             elif not self._follow:
                 self.skips.linked_folders += 1
         elif is_image_name(entry.name):
             target = os.path.realpath(entry.path)
             if self._follow or any(inside(target, root) for root in self._roots):
-                names.append(entry.name)
+                yield entry.name
             else:
                 self.skips.outside_links += 1
 
-    def _image_names(self, folder: bytes) -> list[bytes]:
-        try:
-            with os.scandir(folder) as entries:
-                return [entry.name for entry in entries if is_image_name(entry.name)]
-        except OSError:
-            return []
+    def _image_names(self, one: Input, folder: bytes) -> Iterator[bytes]:
+        """Names of the images of one input in a folder of the output; a few too many do no harm."""
+        below = folder[len(one.prefix) :].strip(b"/")
+        if not inside(b"/" + folder, b"/" + one.prefix):
+            return
+        if one.kind == "file":
+            if not below:
+                yield os.path.basename(one.given)
+        elif one.kind == "list":
+            yield from self._index_of(one).names_in(below)
+        else:
+            with contextlib.suppress(OSError), os.scandir(os.path.join(one.root, below)) as entries:
+                yield from (entry.name for entry in entries if is_image_name(entry.name))
 
     def _is_output(self, folder: bytes) -> bool:
         # The name is compared first: resolving every folder would cost a call each.
@@ -212,10 +211,6 @@ def _links_to_a_folder(entry: os.DirEntry[bytes]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _is_named_like_an_image(entry: os.DirEntry[bytes]) -> bool:
-    return is_image_name(entry.name)
 
 
 def _is_empty(folder: bytes) -> bool:
