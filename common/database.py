@@ -22,6 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from common.errors import TransientError, UnfitError, UsageError
+from common.filesystems import NETWORK_TYPES, file_system_type
 from common.settings import hide_secret
 
 log = logging.getLogger("maskmill.database")
@@ -70,6 +71,12 @@ def _create_engine(url: str) -> Engine:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
+        found = file_system_type(url.database)
+        if found in NETWORK_TYPES:
+            raise UnfitError(
+                f"the database {url.database} lies on a network file system ({found}), where SQLite's locks do not "
+                "hold: use another folder, or `maskmill enqueue` with PostgreSQL (MASKMILL_DATABASE_URL)"
+            )
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:

@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 
 from common.children import end_with_parent
 from common.settings import Settings
@@ -39,6 +40,10 @@ class Sidecars:
                 subprocess.Popen(
                     [sys.executable, "-P", "-m", *command],
                     stdin=subprocess.DEVNULL,
+                    # Away from the user's folder, where a `workers` or `common` of theirs may lie.
+                    cwd=tempfile.gettempdir(),
+                    # Ctrl-C on the terminal ends the worker in order, and with it these.
+                    start_new_session=True,
                     preexec_fn=end_with_parent(),
                 )
             )
