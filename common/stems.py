@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 IMAGE_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".bmp", b".webp", b".tif", b".tiff")
 
-_CONTINUATION = re.compile(r"_(?:aug|face|(?:original|masked|buffalo|scale_shift)(?:_|$))")
+_CONTINUATION = re.compile(r"_(?:aug|face|(?:original|masked|buffalo|scale_shift)(?=_|$))")
 """What an artifact's name can go on with behind the stem. `original_cropping` and
 `buffalo_loose` begin with words that stand here already."""
 
@@ -31,11 +31,14 @@ def is_image_name(name: bytes) -> bool:
 class Stems:
     """The stems of one folder: a name without its extension, or the whole name where that could clash."""
 
-    def __init__(self, whole: AbstractSet[bytes]) -> None:
+    def __init__(self, whole: AbstractSet[bytes], others: Mapping[bytes, bytes] | None = None) -> None:
         self._whole = whole
+        self._others = others or {}
 
     def of(self, name: bytes) -> bytes:
         """The stem of a file name of this folder."""
+        if name in self._others:
+            return self._others[name]
         return name if name in self._whole else posixpath.splitext(name)[0]
 
 
@@ -77,9 +80,27 @@ def settle_stems(names: Iterable[bytes], recorded: Mapping[bytes, bytes] | None 
             if name not in settled and name not in whole and _key(_folded(stems.of(name))) in clashing
         )
         if not found:
-            return stems
+            return Stems(whole, _beside(whole, taken, continued))
         whole |= found
         stems = Stems(whole)
+
+
+def _beside(
+    whole: AbstractSet[bytes], taken: AbstractSet[int], continued: AbstractSet[int]
+) -> dict[bytes, bytes]:
+    """Whole names that are taken even so, numbered: `a.jpg` where an earlier `a.jpg.png` has the stem `a.jpg`.
+
+    A whole name that continues an earlier stem is free: no artifact has an extension in its middle.
+    """
+    others: dict[bytes, bytes] = {}
+    for name in whole:
+        stem, number = name, 1
+        while _key(_folded(stem)) in taken | continued:
+            number += 1
+            stem = name + b"~%d" % number
+        if number > 1:
+            others[name] = stem
+    return others
 
 
 def _shorter_keys(folded: Iterable[str]) -> frozenset[int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
 
 from common.database import insert_into
 from common.models import Artifact, Chunk, Face, Image, Mask
@@ -136,6 +136,8 @@ def store_detections(
         )
         mine = [one for one in detected if one.image_id in held]
         rows = [{"image_id": one.image_id, **asdict(face)} for one in mine for face in one.faces]
+        # Of a file that was replaced since, the faces of the old one may still be there.
+        connection.execute(delete(Face).where(Face.image_id.in_([one.image_id for one in mine])))
         if rows:
             connection.execute(insert_into(engine, Face).on_conflict_do_nothing(), rows)
         if mine:
