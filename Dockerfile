@@ -1,7 +1,18 @@
-# Two images: `cpu` and `cuda`. NOT BUILT BY US: no Docker engine was at hand when this was written.
+# Two images: `cpu` and `cuda`. NOT BUILT BY US: there was no Docker engine where this was written. Its steps were
+# run by hand in a clean folder; docs/operations.md says which.
+#
 #   docker build --target cpu  -t maskmill:cpu  .
 #   docker build --target cuda -t maskmill:cuda .
-FROM python:3.11-slim-bookworm AS cpu
+#
+# A whole job in one container, which brings its own Redis, workers and database (without --gpus: maskmill:cpu):
+#
+#   docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD/photos:/data/in:ro" -v "$PWD/masked:/data/out" \
+#       maskmill:cuda run --input /data/in --output /data/out
+#
+# --user makes the files yours; the output folder must exist and be yours too. Any uid will do, the image needs no
+# home and no name for it. It also works with `--read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --network none`.
+# Other programs pass through: docker run --rm -it maskmill:cpu /bin/bash
+FROM python:3.11.14-slim-bookworm AS cpu
 
 # OpenCV's wheel needs the system's libGL and GLib.
 RUN apt-get update \
@@ -15,16 +26,19 @@ COPY producer producer
 COPY workers workers
 COPY migrations migrations
 RUN pip install --no-cache-dir -c constraints.txt .
+COPY --chmod=0755 docker-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 
-# The user needs no home: the prepared graphs go to the cache, which is a tmpfs in docker-compose.yml.
+# Whoever the user is: what is cached (prepared graphs) and kept goes to /tmp, which may be a tmpfs.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin maskmill
-ENV XDG_CACHE_HOME=/tmp/cache \
+ENV HOME=/tmp \
+    XDG_CACHE_HOME=/tmp/cache \
     XDG_DATA_HOME=/tmp/data \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+# Not /opt/maskmill, and no folder of the user: what lies in the current folder is not imported.
 WORKDIR /
 USER 10001:10001
-ENTRYPOINT ["maskmill"]
+ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["--help"]
 
 # The CUDA libraries come as Python packages; the driver comes from the host (NVIDIA Container Toolkit).

@@ -13,13 +13,22 @@ from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
-from common.errors import TransientError, UnfitError
+from common.errors import TransientError, UnfitError, UsageError
 from common.pipeline import STAGES, TASK_NAMES, ChunkMessage, Stage
 from common.settings import Settings, hide_secret
 
 
 def make_app(settings: Settings) -> Celery:
-    """The Celery app of this project on a broker; tasks are registered by `workers.app`."""
+    """The Celery app of this project on a broker; tasks are registered by `workers.app`.
+
+    Raises:
+        UsageError: the broker's URL is not one of Redis.
+    """
+    if not settings.broker_url.startswith(("redis://", "rediss://", "redis+socket://")):
+        raise UsageError(
+            f"the broker must be Redis (redis://…, rediss://… or redis+socket://…), "
+            f"got {hide_secret(settings.broker_url)!r}; set MASKMILL_BROKER_URL"
+        )
     app = Celery("maskmill", broker=settings.broker_url)
     app.conf.update(
         # Only JSON: a message can never run code (§4).
@@ -86,8 +95,11 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def send(app: Celery, stage: Stage, message: ChunkMessage) -> None:
+def send(app: Celery, stage: Stage, message: ChunkMessage, *, after_s: float | None = None) -> None:
     """Send one chunk to the queue of a stage.
+
+    Args:
+        after_s: not to be begun before so many seconds.
 
     Raises:
         TransientError: the broker did not take it although it was tried for about a minute.
@@ -97,6 +109,7 @@ def send(app: Celery, stage: Stage, message: ChunkMessage) -> None:
             TASK_NAMES[stage],
             kwargs=message.as_kwargs(),
             queue=stage,
+            countdown=after_s,
             # What Flower and the logs show: never a path.
             argsrepr="",
             kwargsrepr=str(message),
@@ -115,6 +128,19 @@ def queue_depths(app: Celery) -> dict[str, int]:
         with redis_client(app) as client:
             depths: dict[str, int] = {stage: int(client.llen(stage)) for stage in STAGES}
             return {**depths, "unacked": int(client.hlen("unacked"))}
+    except _connection_errors(app) as exc:
+        raise TransientError(f"the broker does not answer: {exc}") from exc
+
+
+def clear_queues(app: Celery) -> None:
+    """Remove every message, taken or waiting; for a private broker only.
+
+    Raises:
+        TransientError: the broker does not answer.
+    """
+    try:
+        with redis_client(app) as client:
+            client.delete(*STAGES, "unacked", "unacked_index")
     except _connection_errors(app) as exc:
         raise TransientError(f"the broker does not answer: {exc}") from exc
 

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
@@ -28,6 +28,8 @@ from common.settings import hide_secret
 log = logging.getLogger("maskmill.database")
 
 _Answer = TypeVar("_Answer")
+
+_READS = "maskmill_reads"
 
 _engines: dict[tuple[int, str], Engine] = {}
 
@@ -95,10 +97,16 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        options = connection.get_execution_options()
+        if not options.get(_READS) and options.get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection for reading, to be used with `with`: on SQLite it takes no write lock."""
+    return engine.connect().execution_options(**{_READS: True})
 
 
 def insert_into(engine: Engine, table: Any) -> Any:
@@ -163,9 +171,18 @@ def revision(url: str) -> tuple[str | None, str | None]:
         return MigrationContext.configure(connection).get_current_revision(), head
 
 
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as exc:
+        raise UsageError(
+            f"the database URL {hide_secret(url)} is not understood: expected postgresql://… or sqlite:////…"
+        ) from exc
+
+
 def _is_absent_file(url: str) -> bool:
     """A SQLite file that is not there; connecting would make it."""
-    parsed = make_url(url)
+    parsed = _parse(url)
     return (
         parsed.get_backend_name() == "sqlite"
         and bool(parsed.database)

@@ -25,6 +25,8 @@ _COMMANDS = {
     "jobs": ("producer.commands.jobs", "Remove the rows of old jobs."),
     "models": ("producer.commands.models", "List and verify the model files."),
     "db": ("producer.commands.db", "Upgrade or check the configured database."),
+    "flower": ("producer.commands.flower", "Show workers and tasks in a browser."),
+    "metrics": ("producer.commands.metrics", "Serve Prometheus metrics."),
     "doctor": ("producer.commands.doctor", "Say what is missing on this machine, and how to mend it."),
     "demo": ("producer.commands.demo", "Run the whole job on a sample photograph."),
 }

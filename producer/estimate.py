@@ -34,7 +34,7 @@ def estimate(request: Request, settings: Settings, *, as_json: bool) -> None:
     folders: set[bytes] = set()
     chance = random.Random(request.options.seed)
     sample: list[tuple[bytes, bytes]] = []
-    for found in first_image(request):
+    for found in first_image(request, request.scanner(request.inputs)):
         one = request.inputs[found.position]
         place = chance.randrange(count + 1)
         if len(sample) < _SAMPLE:

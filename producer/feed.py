@@ -9,7 +9,7 @@ from itertools import islice
 from celery import Celery
 from sqlalchemy import Engine
 
-from common.broker import queue_depths, send
+from common.broker import clear_queues, queue_depths, send
 from common.database import persistently
 from common.ledger.images import forget_sent, mark_sent, unsent
 from common.ledger.jobs import RecordedJob
@@ -82,6 +82,18 @@ class Feeder:
             return 0
         self._looked_at = now
         return persistently(lambda: forget_sent(self._engine, self._job.id, before=before))
+
+    def start_over(self) -> None:
+        """Empty the queues and send again whatever is not final: a worker of a private broker died.
+
+        What it had taken would come back only after the visibility timeout. Images that others work on
+        are theirs by their claims.
+
+        Raises:
+            TransientError: the broker or the database is away.
+        """
+        clear_queues(self._app)
+        persistently(lambda: forget_sent(self._engine, self._job.id, before=float("inf")))
 
     def stop(self) -> None:
         """Leave the job to whoever feeds it next."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 
@@ -113,6 +114,7 @@ def serve_flower(app: Celery, *, address: str, port: int, logins: list[str], log
     from tornado.options import options
 
     _close_metrics()
+    _hush_errors()
     options.basic_auth = logins
     chosen = {**_FIXED_OPTIONS, "address": address, "port": str(port), "logging": log_level.lower()}
     try:
@@ -139,3 +141,20 @@ def _close_metrics() -> None:
         (entry[0], GuardedMetrics) if isinstance(entry, tuple) and entry[1] is Metrics else entry
         for entry in urls.handlers
     ]
+
+
+def _hush_errors() -> None:
+    """Show of an error its kind alone: its text and its traceback name files."""
+    from flower import events
+
+    class DiscreetState(events.EventsState):  # type: ignore[misc]
+        """Flower's memory of events, without the words of errors."""
+
+        def event(self, event: dict[str, Any]) -> None:
+            """Take in one event."""
+            kept = {name: value for name, value in event.items() if name != "traceback"}
+            if kept.get("exception"):
+                kept["exception"] = str(kept["exception"]).partition("(")[0]
+            super().event(kept)
+
+    events.EventsState = DiscreetState

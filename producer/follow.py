@@ -85,8 +85,9 @@ def follow(
     watch = _Watch(engine, job, feeder, recording, on_tick, fail_fast)
     while True:
         recording.check()
-        supervise()
         try:
+            if supervise():
+                feeder.start_over()
             state = watch.look()
         except TransientError as exc:
             log.warning("%s; going on as soon as it is back", exc)

@@ -15,7 +15,7 @@ class ListLine:
     """One line.
 
     Attributes:
-        written: the path as written, unescaped.
+        written: the path as written, unescaped; a relative one with the list's folder as given in front.
         absolute: where it leads.
     """
 
@@ -46,8 +46,9 @@ def list_lines(path: bytes) -> Iterator[ListLine]:
             written = unescape(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape"))
             absolute = os.path.normpath(os.path.join(folder, written))
             if not os.path.lexists(absolute) and os.path.lexists(written):
-                absolute = os.path.abspath(written)
-            yield ListLine(written, absolute)
+                yield ListLine(written, os.path.abspath(written))
+            else:
+                yield ListLine(os.path.join(os.path.dirname(path), written), absolute)
 
 
 class ListIndex:

@@ -48,7 +48,8 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
         Interrupted: after everything that was started has been stopped and the exports are written.
     """
     database_url = database_of(request.output)
-    found = first_image(request)
+    scanner = request.scanner(request.inputs)
+    found = first_image(request, scanner)
     if os.path.exists(os.path.join(request.output, DATABASE_NAME)):
         upgrade(database_url)
         check_extension(engine_for(database_url), request)
@@ -59,9 +60,11 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
         upgrade(database_url)
         engine = engine_for(database_url)
         opened = open_or_continue(engine, request)
-        scanner = request.scanner(opened.inputs)
-        # A new job with the same inputs goes on with the enumeration that found the first image.
-        images = found if opened.inputs == request.inputs else request.select(scanner.images())
+        images = found
+        if opened.inputs != request.inputs:
+            # Prefixes have come: the enumeration that found the first image knows none.
+            scanner = request.scanner(opened.inputs)
+            images = request.select(scanner.images())
 
         def record(is_stopped: Callable[[], bool]) -> None:
             record_found(engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped)

@@ -6,14 +6,23 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from sqlalchemy import Engine
 
 from common.database import persistently
-from common.ledger.images import NewImage, has_images, known_stems, record_images, stems_in_folder
-from common.ledger.jobs import RecordedJob, set_job
+from common.ledger.images import (
+    NewImage,
+    has_images,
+    known_stems,
+    owners_of,
+    record_images,
+    stems_in_folder,
+)
+from common.ledger.jobs import RecordedJob, add_inputs, find_job, set_job
 from common.stems import Stems, settle_stems
+from producer.inputs import Input
 from producer.scan import Found, Scanner, batches
 
 _FIRST_BATCH = 64
@@ -53,6 +62,50 @@ class _StemsOfJob:
         return self._folders[folder]
 
 
+class _Places:
+    """Which input row and relative path each found image is recorded under.
+
+    When a job is continued, an image may have come whose relative path another input has taken since: it is
+    recorded under the last name of its root, as a further input with that prefix.
+    """
+
+    def __init__(self, engine: Engine, job: RecordedJob, scanner: Scanner, input_ids: Sequence[int]) -> None:
+        self._engine = engine
+        self._job = job
+        self._inputs = scanner.inputs
+        self._input_ids = input_ids
+        roots = {one.root for one in scanner.inputs} | {one.root for one in job.inputs}
+        self._may_meet = len(roots) > 1 and has_images(engine, job.id)
+        self._root_of = {one.id: one.root for one in job.inputs}
+        self._aside: dict[int, tuple[Input, int]] = {}
+
+    def of(self, batch: Sequence[Found]) -> list[tuple[int, bytes]]:
+        """(input row id, relative path) of each image of a batch."""
+        owners = (
+            owners_of(self._engine, self._job.id, [one.relative for one in batch]) if self._may_meet else {}
+        )
+        return [self._place(one, owners) for one in batch]
+
+    def _place(self, found: Found, owners: dict[bytes, int]) -> tuple[int, bytes]:
+        mine = self._input_ids[found.position]
+        owner = owners.setdefault(found.relative, mine)
+        root = self._inputs[found.position].root
+        if self._root_of.get(owner, root) == root:
+            return mine, found.relative
+        aside, aside_id = self._aside_of(found.position)
+        return aside_id, aside.place(found.relative)
+
+    def _aside_of(self, position: int) -> tuple[Input, int]:
+        if position not in self._aside:
+            one = self._inputs[position]
+            moved = replace(one, prefix=os.path.join(os.path.basename(one.root), one.prefix))
+            # The job is read anew: its inputs may have grown since this command began.
+            job = find_job(self._engine, name=self._job.name) or self._job
+            self._aside[position] = (moved, add_inputs(self._engine, job, [moved])[0])
+            self._root_of[self._aside[position][1]] = one.root
+        return self._aside[position]
+
+
 def record_found(
     engine: Engine,
     job: RecordedJob,
@@ -69,21 +122,16 @@ def record_found(
         is_stopped: asked before each commit.
     """
     stems = _StemsOfJob(engine, job.id, scanner.names_in)
+    places = _Places(engine, job, scanner, input_ids)
     count = 0
     for batch in _growing(found):
         if is_stopped():
             return count
-        stem_of = stems.of([one.relative for one in batch])
+        placed = places.of(batch)
+        stem_of = stems.of([path for _, path in placed])
         rows = [
-            NewImage(
-                input_ids[one.position],
-                one.relative,
-                stem_of[one.relative],
-                one.size,
-                one.mtime_ns,
-                one.written,
-            )
-            for one in batch
+            NewImage(input_id, path, stem_of[path], one.size, one.mtime_ns, one.written)
+            for one, (input_id, path) in zip(batch, placed, strict=True)
         ]
         persistently(lambda rows=rows: record_images(engine, job.id, rows))  # type: ignore[misc]
         count += len(rows)

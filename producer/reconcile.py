@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
 
 from celery import Celery
 from sqlalchemy import Engine
@@ -94,12 +93,11 @@ def reconcile_for_ever(
     every_s: float,
     *,
     is_elected: bool,
-    is_stopped: Callable[[], bool],
 ) -> None:
     """Look again and again; of several processes that are `is_elected` one does the work at a time."""
     owner = this_owner()
     try:
-        while not is_stopped():
+        while True:
             try:
                 if not is_elected or persistently(
                     lambda: take_lease(engine, ELECTION, owner, 3 * every_s + 10)

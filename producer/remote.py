@@ -42,14 +42,18 @@ def enqueue_job(
     require_current(settings.database_url)
     app = make_app(settings)
     require_broker(app, settings)
-    found = first_image(request)
+    scanner = request.scanner(request.inputs)
+    found = first_image(request, scanner)
     engine = engine_for(settings.database_url)
     check_extension(engine, request)
     make_output(request.output)
     with output_lock(request.output):
         opened = open_or_continue(engine, request)
-        scanner = request.scanner(opened.inputs)
-        images = found if opened.inputs == request.inputs else request.select(scanner.images())
+        images = found
+        if opened.inputs != request.inputs:
+            # Prefixes have come: the enumeration that found the first image knows none.
+            scanner = request.scanner(opened.inputs)
+            images = request.select(scanner.images())
         recording = Recording(
             lambda is_stopped: record_found(
                 engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped

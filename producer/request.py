@@ -93,13 +93,16 @@ def make_request(
     return request
 
 
-def first_image(request: Request) -> Iterator[Found]:
+def first_image(request: Request, scanner: Scanner) -> Iterator[Found]:
     """The images of a request, known to be at least one.
+
+    Args:
+        scanner: of the request's inputs; it counts what it leaves out.
 
     Raises:
         UsageError: there is none.
     """
-    images = request.select(request.scanner(request.inputs).images())
+    images = request.select(scanner.images())
     first = next(images, None)
     if first is None:
         given = " ".join(("@" if one.kind == "list" else "") + escape(one.given) for one in request.inputs)
@@ -190,7 +193,8 @@ def remove_artifacts(engine: Engine, job: RecordedJob) -> int:
 
 def _with_recorded_prefixes(request: Request, job: RecordedJob) -> tuple[Input, ...]:
     """The inputs with the prefixes they were recorded with; new ones get one where paths meet."""
-    recorded = {(one.kind, one.root): one.prefix for one in job.inputs}
+    # The first record of a root counts: others hold what met another image later (`producer.plan`).
+    recorded = {(one.kind, one.root): one.prefix for one in reversed(job.inputs)}
     given = {(one.kind, one.root) for one in request.inputs}
     earlier = [
         Input("directory", one.given, one.root)

@@ -68,7 +68,7 @@ class Scanner:
     """
 
     def __init__(self, inputs: Sequence[Input], output: bytes, *, follow_symlinks: bool = False) -> None:
-        self._inputs = inputs
+        self.inputs = inputs
         self._output = output
         self._follow = follow_symlinks
         self._roots = [one.root for one in inputs]
@@ -77,10 +77,10 @@ class Scanner:
 
     def relative_paths_meet(self) -> bool:
         """Two inputs with different roots have an image at the same relative path."""
-        if len({one.root for one in self._inputs}) < 2:
+        if len({one.root for one in self.inputs}) < 2:
             return False
         previous: tuple[bytes, bytes] = (b"", b"")
-        for path, root in heapq.merge(*(self._rooted_paths(one) for one in self._inputs)):
+        for path, root in heapq.merge(*(self._rooted_paths(one) for one in self.inputs)):
             if path == previous[0] and root != previous[1]:
                 return True
             previous = (path, root)
@@ -89,16 +89,16 @@ class Scanner:
     def images(self) -> Iterator[Found]:
         """Every image of every input, input after input, each in the order of its relative path."""
         self.skips = Skips()
-        for position, one in enumerate(self._inputs):
+        for position, one in enumerate(self.inputs):
             for path, written in self._paths(one):
                 size, mtime_ns = _size_and_mtime(os.path.join(one.root, path))
                 yield Found(position, one.place(path), size, mtime_ns, written)
 
     def names_in(self, folder: bytes) -> Iterable[bytes]:
         """Names of all images that lie, in any input, in one folder of the output; each once."""
-        if len(self._inputs) == 1 and self._inputs[0].kind == "directory":
-            return NamesAgain(lambda: self._image_names(self._inputs[0], folder))
-        return {name for one in self._inputs for name in self._image_names(one, folder)}
+        if len(self.inputs) == 1 and self.inputs[0].kind == "directory":
+            return NamesAgain(lambda: self._image_names(self.inputs[0], folder))
+        return {name for one in self.inputs for name in self._image_names(one, folder)}
 
     def _rooted_paths(self, one: Input) -> Iterator[tuple[bytes, bytes]]:
         return ((path, one.root) for path, _ in self._paths(one))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -48,6 +49,22 @@ def find_redis_server() -> str:
     )
 
 
+def _folder_for_sockets() -> str:
+    """A temporary folder whose sockets can be reached: a socket's path has at most 107 bytes, and no
+    character that a URL would read otherwise.
+
+    Raises:
+        UnfitError: neither TMPDIR nor /tmp will do.
+    """
+    for folder in (tempfile.gettempdir(), "/tmp"):
+        if re.fullmatch(r"[\w./-]{1,60}", folder, re.ASCII) and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise UnfitError(
+        f"no temporary folder is fit for a socket (tried {tempfile.gettempdir()} and /tmp): set TMPDIR to a "
+        "writable folder with a short, plain name"
+    )
+
+
 class PrivateServices:
     """Redis and workers of one run, all known by a token in their environment.
 
@@ -57,7 +74,7 @@ class PrivateServices:
     """
 
     def __init__(self, settings: Settings, stages: Sequence[tuple[str, int]]) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="maskmill-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="maskmill-", dir=_folder_for_sockets()))
         self._socket = self._folder / "redis.sock"
         self.record = RunRecord(secrets.token_hex(8), self._folder)
         self.settings = settings.model_copy(
@@ -171,6 +188,8 @@ class PrivateServices:
             }
         )
         environment[RUN_VARIABLE] = self.record.token
+        # What the workers' libraries leave in their temporary folder goes with the private one.
+        environment["TMPDIR"] = str(self._folder)
         return environment
 
     def _last_words(self) -> str:

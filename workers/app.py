@@ -70,7 +70,7 @@ def _stop_sidecars(**_: Any) -> None:
     _sidecars.stop()
 
 
-def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
+def _work(stage: Stage, message: dict[str, Any]) -> None:
     from workers.chunk import process_chunk
 
     try:
@@ -81,21 +81,23 @@ def _work(task: Any, stage: Stage, message: dict[str, Any]) -> None:
         log.error("message refused: %s", exc)
         record_refusal(_runtime().engine, stage, str(exc), message)
     except TransientError as exc:
+        # Sent anew instead of retried: a retry would carry the arguments and this text, with its paths, to
+        # whoever watches the events.
         log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
-        raise task.retry(countdown=_RETRY_AFTER_S, max_retries=None, exc=exc) from exc
+        send(app, stage, chunk, after_s=_RETRY_AFTER_S)
 
 
 # After a child died the message is sent again at most three times; images count their own deaths in SQL.
-_TASK = {"bind": True, "max_retries": 3, "default_retry_delay": 5}
+_TASK = {"max_retries": 3, "default_retry_delay": 5}
 
 
 @app.task(name=TASK_NAMES["detect"], **_TASK)
-def detect(task: Any, **message: Any) -> None:
+def detect(**message: Any) -> None:
     """Find the faces of a chunk, then hand it on to `augment`."""
-    _work(task, "detect", message)
+    _work("detect", message)
 
 
 @app.task(name=TASK_NAMES["augment"], **_TASK)
-def augment(task: Any, **message: Any) -> None:
+def augment(**message: Any) -> None:
     """Draw the masks and cut the crops of a chunk."""
-    _work(task, "augment", message)
+    _work("augment", message)

@@ -14,6 +14,7 @@ import tempfile
 
 from common.children import end_with_parent
 from common.settings import Settings
+from workers.metrics.sidecar import start_sidecar
 
 log = logging.getLogger("maskmill.worker")
 
@@ -29,8 +30,7 @@ class Sidecars:
         if _RUN_VARIABLE not in os.environ and settings.reconcile_every_s > 0:
             every = str(settings.reconcile_every_s)
             self._commands.append(["producer.cli", "reconcile", "--every", every, "--elected"])
-        if settings.metrics_port is not None:
-            self._commands.append(["workers.metrics"])
+        self._has_metrics = settings.metrics_port is not None
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -47,6 +47,9 @@ class Sidecars:
                     preexec_fn=end_with_parent(),
                 )
             )
+
+        if self._has_metrics:
+            self._processes.append(start_sidecar())
 
     def stop(self) -> None:
         """End them."""

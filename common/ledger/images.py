@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, and_, func, or_, select, update
 
-from common.database import insert_into
+from common.database import insert_into, reading
 from common.models import Image
 from common.pipeline import OPEN_STATES, STAGE_OF, Stage
 
@@ -85,19 +85,30 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
 
 def has_images(engine: Engine, job_id: int) -> bool:
     """The job has at least one image."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return connection.execute(select(Image.id).where(Image.job_id == job_id).limit(1)).first() is not None
 
 
 def known_stems(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) -> dict[bytes, bytes]:
     """Relative path → stem of those of the paths that are recorded."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(
             select(Image.relative_path, Image.stem).where(
                 Image.job_id == job_id, Image.relative_path.in_(relative_paths)
             )
         )
         return {row.relative_path: row.stem for row in rows}
+
+
+def owners_of(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) -> dict[bytes, int]:
+    """Relative path → id of the input of those of the paths that are recorded."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(Image.relative_path, Image.input_id).where(
+                Image.job_id == job_id, Image.relative_path.in_(relative_paths)
+            )
+        )
+        return {row.relative_path: row.input_id for row in rows}
 
 
 def stems_in_folder(engine: Engine, job_id: int, folder: bytes) -> Mapping[bytes, bytes]:
@@ -107,7 +118,7 @@ def stems_in_folder(engine: Engine, job_id: int, folder: bytes) -> Mapping[bytes
     if start:
         # "0" is the character behind "/": the range is everything below the folder.
         conditions += [Image.relative_path > start, Image.relative_path < folder + b"0"]
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(select(Image.relative_path, Image.stem).where(*conditions)).all()
     return {
         row.relative_path[len(start) :]: row.stem[len(start) :]
@@ -119,7 +130,7 @@ def stems_in_folder(engine: Engine, job_id: int, folder: bytes) -> Mapping[bytes
 def unsent(engine: Engine, job_id: int, limit: int) -> list[tuple[Stage, list[int]]]:
     """Images that wait for a stage and have no message under way: at most `limit` ids, per stage."""
     waiting: list[tuple[Stage, list[int]]] = []
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         # What is further along goes first, so that an interrupted job ends its half-done images.
         for state in reversed(OPEN_STATES):
             ids = connection.scalars(
@@ -162,6 +173,6 @@ def forget_sent(engine: Engine, job_id: int, *, before: float) -> int:
 
 def count_open(engine: Engine, job_id: int) -> int:
     """Images of a job that are not in a final state."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         query = select(func.count()).where(Image.job_id == job_id, Image.status.in_(OPEN_STATES))
         return int(connection.execute(query).scalar_one())

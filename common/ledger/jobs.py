@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, case, delete, insert, select, update
 
+from common.database import reading
 from common.errors import UsageError
 from common.models import Artifact, Chunk, Face, Image, InputRow, Job, Mask
 from common.options import JobOptions, make_options
@@ -62,7 +63,7 @@ class RecordedJob:
 def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = None) -> RecordedJob | None:
     """The job of an output, or with a name; None where there is none."""
     condition = Job.output == output if output is not None else Job.name == name
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         row = connection.execute(select(Job.__table__).where(condition)).one_or_none()
         if row is None:
             return None
@@ -88,13 +89,13 @@ def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = 
 
 def all_job_names(engine: Engine) -> list[str]:
     """Names of all jobs, oldest first."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return list(connection.scalars(select(Job.name).order_by(Job.id)))
 
 
 def running_job_names(engine: Engine) -> list[str]:
     """Names of the jobs in state `running`, oldest first."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return list(connection.scalars(select(Job.name).where(Job.state == "running").order_by(Job.id)))
 
 

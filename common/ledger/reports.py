@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, func, select
 
+from common.database import reading
 from common.ledger.jobs import RecordedJob
 from common.models import Chunk, Image
 from common.pipeline import FINAL_STATES, OPEN_STATES
@@ -65,7 +66,7 @@ class JobReport:
 
 def count_images(engine: Engine, job_id: int) -> Counts:
     """Images per state."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(
             select(Image.status, func.count()).where(Image.job_id == job_id).group_by(Image.status)
         ).all()
@@ -75,7 +76,7 @@ def count_images(engine: Engine, job_id: int) -> Counts:
 def report(engine: Engine, job: RecordedJob) -> JobReport:
     """Everything that `status` shows of a job."""
     counts = count_images(engine, job.id)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         done_by = connection.execute(
             select(
                 Chunk.stage,
@@ -118,7 +119,7 @@ def _images_per_s(engine: Engine, job: RecordedJob) -> float | None:
     """Images finished per second: of the last minute while the job runs, of its last run otherwise."""
     end = time.time() if job.state == "running" else (job.finished_at or time.time())
     start = max(job.started_at, end - _RATE_WINDOW_S) if job.state == "running" else job.started_at
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         finished = connection.execute(
             select(func.sum(Chunk.images)).where(
                 Chunk.job_id == job.id, Chunk.stage == "augment", Chunk.started_at >= start
@@ -140,7 +141,7 @@ def image_pages(engine: Engine, job: RecordedJob) -> Iterator[Sequence[Row[Any]]
             )
             if last is not None:
                 page = page.where(Image.relative_path > last)
-            with engine.connect() as connection:
+            with reading(engine) as connection:
                 rows = connection.execute(page).all()
             if rows:
                 yield rows
@@ -153,7 +154,7 @@ def rows_of(engine: Engine, table: Any, image_ids: Sequence[int], *order: Any) -
     """Image id → its rows of another table, in order."""
     found: dict[int, list[Row[Any]]] = {}
     query = select(table.__table__).where(table.image_id.in_(image_ids)).order_by(table.image_id, *order)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         for row in connection.execute(query):
             found.setdefault(row.image_id, []).append(row)
     return found

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
 
-from common.database import insert_into
+from common.database import insert_into, reading
 from common.models import Artifact, Chunk, Face, Image, Mask
 from common.owner import process_name
 from common.pipeline import WAITS_FOR, Stage
@@ -228,7 +228,7 @@ def store_failures(engine: Engine, stage: Stage, failures: Sequence[Failure], *,
 def recorded_artifacts(engine: Engine, ids: Sequence[int]) -> dict[int, set[bytes]]:
     """Image id → paths of the artifacts that it already has."""
     recorded: dict[int, set[bytes]] = {}
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         for row in connection.execute(
             select(Artifact.image_id, Artifact.path).where(Artifact.image_id.in_(ids))
         ):

@@ -31,7 +31,7 @@ def command(**flags: str | int | None) -> None:
     from common.logs import configure_logging
     from common.settings import read_settings
     from producer.signals import Interrupted, stop_signals
-    from workers.metrics import start_metrics
+    from workers.metrics.server import start_metrics
 
     settings = read_settings(**flags)
     configure_logging(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import click
@@ -31,6 +32,7 @@ def command(every_s: float | None, elected: bool, **flags: Any) -> None:
     from common.logs import configure_logging
     from common.settings import read_settings
     from producer.reconcile import Reconciler, reconcile_for_ever
+    from producer.signals import Interrupted, stop_signals
 
     settings = read_settings(**given_settings(flags))
     configure_logging(settings)
@@ -42,4 +44,5 @@ def command(every_s: float | None, elected: bool, **flags: Any) -> None:
     if every_s is None:
         click.echo(f"{reconciler.look()} images sent")
         return
-    reconcile_for_ever(reconciler, engine, every_s, is_elected=elected, is_stopped=lambda: False)
+    with contextlib.suppress(Interrupted), stop_signals():
+        reconcile_for_ever(reconciler, engine, every_s, is_elected=elected)

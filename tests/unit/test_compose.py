@@ -13,13 +13,12 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 
 from common.settings import Settings
 from producer.cli import cli
 from producer.flower import LOGIN_VARIABLE
 from tests.conftest import PROJECT
-
-yaml = pytest.importorskip("yaml", reason="PyYAML comes with the extra `dev`")
 
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 COMPOSE_TEXT = (PROJECT / "docker-compose.yml").read_text()
