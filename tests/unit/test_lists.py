@@ -33,8 +33,9 @@ def test_an_empty_list_has_no_line(folder: bytes) -> None:
 
 def test_relative_lines_are_relative_to_the_folder_of_the_list(folder: bytes) -> None:
     assert lines(folder, b"a.jpg\nsub/../b.jpg\n/abs/c.jpg") == [
-        (b"a.jpg", folder + b"/a.jpg"),
-        (b"sub/../b.jpg", folder + b"/b.jpg"),
+        # Shown with the list's folder in front: what is shown can be opened from the current folder.
+        (folder + b"/a.jpg", folder + b"/a.jpg"),
+        (folder + b"/sub/../b.jpg", folder + b"/b.jpg"),
         (b"/abs/c.jpg", b"/abs/c.jpg"),
     ]
 
@@ -51,11 +52,11 @@ def test_a_line_that_is_only_in_the_current_folder_is_found_there(
 def test_escapes_become_bytes_and_other_bytes_stay(folder: bytes) -> None:
     content = b"caf\\xe9.jpg\nnew\\x0aline.jpg\nback\\\\x41.jpg\nraw\xff.jpg\n with spaces .jpg\r\n"
     assert [written for written, _ in lines(folder, content)] == [
-        b"caf\xe9.jpg",
-        b"new\nline.jpg",
-        b"back\\x41.jpg",
-        b"raw\xff.jpg",
-        b" with spaces .jpg",
+        folder + b"/caf\xe9.jpg",
+        folder + b"/new\nline.jpg",
+        folder + b"/back\\x41.jpg",
+        folder + b"/raw\xff.jpg",
+        folder + b"/ with spaces .jpg",
     ]
 
 
@@ -63,10 +64,10 @@ def test_the_index_is_sorted_and_has_each_path_once(folder: bytes) -> None:
     path = write(folder, b"b.jpg\nsub/a.jpg\n./b.jpg\na.jpg\nsub/z.jpg\n")
     index = ListIndex(path, folder)
     assert list(index.entries()) == [
-        (b"a.jpg", b"a.jpg"),
-        (b"b.jpg", b"b.jpg"),
-        (b"sub/a.jpg", b"sub/a.jpg"),
-        (b"sub/z.jpg", b"sub/z.jpg"),
+        (b"a.jpg", folder + b"/a.jpg"),
+        (b"b.jpg", folder + b"/b.jpg"),
+        (b"sub/a.jpg", folder + b"/sub/a.jpg"),
+        (b"sub/z.jpg", folder + b"/sub/z.jpg"),
     ]
     assert sorted(index.names_in(b"sub")) == [b"a.jpg", b"z.jpg"]
     assert sorted(index.names_in(b"")) == [b"a.jpg", b"b.jpg"]

@@ -1,0 +1,138 @@
+"""An output that cannot be written: full, or read-only. The job waits and goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faultcheck import check
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import Expected, run_undisturbed
+from tests.faults.pictures import write_photographs
+from tests.faults.servers import missing_service, wait_until
+
+
+@contextlib.contextmanager
+def _tmpfs(folder: Path, size: str) -> Iterator[None]:
+    folder.mkdir()
+    answer = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if answer.returncode != 0:
+        missing_service("a small file system to fill cannot be mounted here (that needs root)")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def obstacle(cluster: Cluster) -> str:
+    """What the job says that it waits for."""
+    return str(cluster.rows("SELECT error FROM jobs")[0][0] or "")
+
+
+def test_f13_a_full_disk_is_waited_for_without_a_half_file(
+    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected], tmp_path: Path
+) -> None:
+    """Every write fails as on a full disk, as long as a file stands there."""
+    expected = undisturbed(32)
+    full = tmp_path / "full"
+    full.touch()
+    cluster = make_cluster(faults=[{"point": "write", "when": "after", "do": "no-space", "file": str(full)}])
+    cluster.enqueue(expected.folder)
+    cluster.start_worker()
+    wait_until(lambda: "No space left" in obstacle(cluster), "the job to say what it waits for")
+    assert cluster.final() == 0
+    full.unlink()
+    cluster.wait_done()
+    findings = cluster.check()
+    assert findings.states == {"done": 32}
+    assert findings.tree_hash == expected.tree_hash
+    assert obstacle(cluster) == ""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_f13_a_small_file_system_is_filled_and_emptied(
+    make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path, fault: str
+) -> None:
+    count = 300
+    pictures = write_photographs(tmp_path / "in", count)
+    expected = run_undisturbed(pictures, tmp_path / "undisturbed", count, "--save-full", "always")
+    disk = tmp_path / "disk"
+    with _tmpfs(disk, "20m"):
+        cluster = make_cluster()
+        cluster.output = disk / "out"
+        cluster.output.mkdir()
+        if fault == "full":
+            with open(disk / "ballast", "wb") as ballast, contextlib.suppress(OSError):
+                while os.statvfs(disk).f_bavail * 4096 > 2 << 20:
+                    ballast.write(bytes(1 << 16))
+                    ballast.flush()
+        cluster.enqueue(pictures, "--save-full", "always")
+        if fault == "read-only":
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        cluster.start_worker()
+        start = time.monotonic()
+        wait_until(lambda: bool(obstacle(cluster)), "the job to say what it waits for")
+        said = obstacle(cluster)
+        time.sleep(5)
+        stuck = cluster.final()
+        assert stuck < count
+        if fault == "full":
+            (disk / "ballast").unlink()
+        else:
+            subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        freed = time.monotonic()
+        recovery_s = wait_until(lambda: cluster.final() > stuck, "work to go on")
+        cluster.wait_done(200)
+        findings = cluster.check(allow_temporaries=True)
+        assert findings.states == {"done": count}
+        assert findings.tree_hash == expected.tree_hash
+    assert ("No space left" if fault == "full" else "Read-only") in said
+    note_figures("F13", f"output {fault}", images=count, disturbances="1", lost=cluster.lost(),
+                 beyond_ideal=findings.beyond_ideal, recovery_s=round(recovery_s, 1),
+                 orphans=findings.temporaries,
+                 notes=f"0 truncated files; {stuck} done before; paused {freed - start:.0f} s")  # fmt: skip
+
+
+@pytest.mark.soak
+def test_f13_run_waits_for_a_full_disk_too(tmp_path: Path) -> None:
+    """The database of `run` lies on the full disk as well."""
+    from tests.faults.cluster import FLAGS, MASKMILL
+
+    pictures = write_photographs(tmp_path / "in", 200)
+    disk = tmp_path / "disk"
+    with _tmpfs(disk, "12m"):
+        output = disk / "out"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MASKMILL_")}
+        words = ["run", "--input", pictures, "--output", output, "--device", "cpu", *FLAGS]
+        with open(tmp_path / "log", "wb") as log:
+            run = subprocess.Popen(
+                [str(MASKMILL), *map(str, words)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        wait_until(lambda: bool(list(output.glob("*.jpg"))) if output.exists() else False, "the first files")
+        ballast = open(disk / "ballast", "wb")  # noqa: SIM115 (closed when it is full)
+        with contextlib.suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+                ballast.flush()
+        with contextlib.suppress(OSError):
+            ballast.close()
+        time.sleep(8)
+        assert run.poll() is None, (tmp_path / "log").read_text()
+        (disk / "ballast").unlink()
+        assert run.wait(120) == 0, (tmp_path / "log").read_text()
+        findings = check(output, f"sqlite:///{output}/maskmill.db")
+        assert findings.problems == []
+        assert findings.states == {"done": 200}
