@@ -26,6 +26,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from benchmarks import faultcheck
+from common.children import end_with_parent
 from tests.faults.servers import PATIENCE_S, PostgresServer, RedisServer, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,7 @@ HOOKS = Path(__file__).resolve().parent / "hooks"
 MASKMILL = Path(sys.executable).parent / "maskmill"
 FLAGS = ("--crop-style", "buffalo")
 """One small file an image: faults are about counts, not about pixels."""
+_END_WITH_PARENT = end_with_parent()
 _MARK = "FAULT_TEST_MARK"
 _LOST = re.compile(r"(\d+) images were lost on the way")
 
@@ -107,7 +109,10 @@ class Cluster:
     def with_faults(self, faults: Sequence[dict[str, Any]]) -> dict[str, str]:
         """The variables that let these faults happen in a process."""
         given = [{"folder": str(self._counters), **fault} for fault in faults]
-        return {"MASKMILL_TEST_FAULT": json.dumps(given), "PYTHONPATH": str(HOOKS)}
+        return {
+            "MASKMILL_TEST_FAULT": json.dumps(given),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH")])),
+        }
 
     def fault_count(self) -> int:
         """How many of the faults with a limit have happened."""
@@ -126,7 +131,7 @@ class Cluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=self._limit_memory if self.memory_limit else None,
+                preexec_fn=self._prepare_process,
             )
         self._started.append(process)
         return process
@@ -220,9 +225,12 @@ class Cluster:
                             self._workers[at] = (arguments, self.start(*arguments, log=self.worker_log))
             time.sleep(0.2)
 
-    def _limit_memory(self) -> None:
-        assert self.memory_limit is not None
-        resource.setrlimit(resource.RLIMIT_AS, (self.memory_limit, self.memory_limit))
+    def _prepare_process(self) -> None:
+        # Nothing outlives a test run that is killed; the supervisor's thread ends with its cluster.
+        if _END_WITH_PARENT is not None:
+            _END_WITH_PARENT()
+        if self.memory_limit:
+            resource.setrlimit(resource.RLIMIT_AS, (self.memory_limit, self.memory_limit))
 
     # What stands in SQL
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.conftest import Expected
 from tests.faults.servers import PostgresServer, wait_until
-from tests.faults.test_kills import SLOW, slowdown
+from tests.faults.test_kills import pace, slowdown
 
 
 def _crash(server: PostgresServer) -> None:
@@ -32,9 +32,9 @@ def _refuse(server: PostgresServer) -> None:
     ("count", "fault", "disturb", "times"),
     [
         (32, "PostgreSQL crashes", _crash, 1),
-        pytest.param(2000, "PostgreSQL crashes and restarts", _crash, 5, marks=pytest.mark.soak),
-        pytest.param(2000, "PostgreSQL frozen for 30 s", _freeze, 1, marks=pytest.mark.soak),
-        pytest.param(2000, "PostgreSQL refuses connections for 20 s", _refuse, 1, marks=pytest.mark.soak),
+        pytest.param(1000, "PostgreSQL crashes and restarts", _crash, 5, marks=pytest.mark.soak),
+        pytest.param(1000, "PostgreSQL frozen for 30 s", _freeze, 1, marks=pytest.mark.soak),
+        pytest.param(1000, "PostgreSQL refuses connections for 20 s", _refuse, 1, marks=pytest.mark.soak),
     ],
 )
 def test_f9_a_database_that_is_away_fails_no_image(
@@ -48,7 +48,7 @@ def test_f9_a_database_that_is_away_fails_no_image(
     times: int,
 ) -> None:
     expected = undisturbed(count)
-    cluster = make_cluster(postgres_server, faults=[SLOW] if count < 100 else [])
+    cluster = make_cluster(postgres_server, **pace(count))
     start = time.monotonic()
     cluster.enqueue(expected.folder)
     cluster.start_worker()

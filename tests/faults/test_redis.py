@@ -10,11 +10,11 @@ import pytest
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Expected
 from tests.faults.servers import Proxy, RedisServer, wait_until
-from tests.faults.test_kills import SLOW, slowdown
+from tests.faults.test_kills import pace, slowdown
 
 
 @pytest.mark.parametrize(
-    ("count", "away_s"), [(32, [1.0]), pytest.param(2000, [3.0, 3.0], marks=pytest.mark.soak)]
+    ("count", "away_s"), [(32, [1.0]), pytest.param(1000, [3.0, 3.0], marks=pytest.mark.soak)]
 )
 def test_f5_a_killed_redis_loses_no_image(
     make_cluster: Callable[..., Cluster],
@@ -25,7 +25,7 @@ def test_f5_a_killed_redis_loses_no_image(
     away_s: list[float],
 ) -> None:
     expected = undisturbed(count)
-    cluster = make_cluster(faults=[SLOW] if count < 100 else [])
+    cluster = make_cluster(**pace(count))
     start = time.monotonic()
     cluster.enqueue(expected.folder)
     cluster.start_worker()
@@ -62,8 +62,8 @@ def test_f5_a_storm_of_redis_restarts_loses_no_image(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
-    cluster = make_cluster()
+    expected = undisturbed(1000)
+    cluster = make_cluster(**pace(1000))
     start = time.monotonic()
     cluster.enqueue(expected.folder)
     cluster.start_worker()
@@ -75,14 +75,14 @@ def test_f5_a_storm_of_redis_restarts_loses_no_image(
         time.sleep(0.1 + number % 3)
     back = time.monotonic()
     before = cluster.final()
-    if before < 2000:
+    if before < 1000:
         wait_until(lambda: cluster.final() > before, "work to go on")
     recovery_s = round(time.monotonic() - back, 1)
     cluster.wait_done(300)
     findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F5", "storm of Redis restarts, 0.1 to 3 s apart", images=2000, disturbances="15 kills",
+    note_figures("F5", "storm of Redis restarts, 0.1 to 3 s apart", images=1000, disturbances="15 kills",
                  lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
                  slowdown=slowdown(start, expected), orphans=findings.temporaries)  # fmt: skip
 
@@ -94,8 +94,8 @@ def test_f5_a_redis_frozen_for_20_s_loses_no_image(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
-    cluster = make_cluster()
+    expected = undisturbed(1000)
+    cluster = make_cluster(**pace(1000))
     start = time.monotonic()
     cluster.enqueue(expected.folder)
     cluster.start_worker()
@@ -106,14 +106,14 @@ def test_f5_a_redis_frozen_for_20_s_loses_no_image(
     recovery_s = round(wait_until(lambda: cluster.final() > before, "work to go on"), 1)
     cluster.wait_done(300)
     findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F5", "Redis frozen for 20 s", images=2000, disturbances="1 freeze", lost=cluster.lost(),
+    note_figures("F5", "Redis frozen for 20 s", images=1000, disturbances="1 freeze", lost=cluster.lost(),
                  beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
                  slowdown=slowdown(start, expected), orphans=findings.temporaries)  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [32, pytest.param(2000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [32, pytest.param(1000, marks=pytest.mark.soak)])
 def test_f6_what_an_emptied_redis_held_is_sent_again(
     make_cluster: Callable[..., Cluster],
     redis_server: RedisServer,
@@ -122,7 +122,7 @@ def test_f6_what_an_emptied_redis_held_is_sent_again(
     count: int,
 ) -> None:
     expected = undisturbed(count)
-    cluster = make_cluster(faults=[SLOW] if count < 100 else [])
+    cluster = make_cluster(**pace(count))
     start = time.monotonic()
     cluster.enqueue(expected.folder)
     cluster.start_worker()
@@ -159,8 +159,8 @@ def test_f6_a_redis_restarted_empty_is_filled_again(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
-    cluster = make_cluster()
+    expected = undisturbed(1000)
+    cluster = make_cluster(**pace(1000))
     cluster.enqueue(expected.folder)
     cluster.start_worker()
     cluster.wait_for(500, 300)
@@ -173,9 +173,9 @@ def test_f6_a_redis_restarted_empty_is_filled_again(
     notice_s = round(time.monotonic() - back, 1)
     cluster.wait_done(300)
     findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F6", "Redis restarted empty", images=2000, disturbances="1", lost=cluster.lost(),
+    note_figures("F6", "Redis restarted empty", images=1000, disturbances="1", lost=cluster.lost(),
                  beyond_ideal=findings.beyond_ideal, recovery_s=notice_s,
                  orphans=findings.temporaries)  # fmt: skip
 
@@ -187,8 +187,8 @@ def test_f7_a_full_redis_is_waited_for(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
-    cluster = make_cluster(chunk_size=4)
+    expected = undisturbed(1000)
+    cluster = make_cluster(chunk_size=4, **pace(1000))
     cluster.start_worker()
     wait_until(lambda: bool(cluster.children()), "the pool")
     producer = cluster.start_enqueue(expected.folder)
@@ -202,9 +202,9 @@ def test_f7_a_full_redis_is_waited_for(
     cluster.wait_done(300)
     assert producer.wait(60) == 0, (cluster.folder / "commands.log").read_text()
     findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F7", "Redis full for 20 s", images=2000, disturbances="1", lost=cluster.lost(),
+    note_figures("F7", "Redis full for 20 s", images=1000, disturbances="1", lost=cluster.lost(),
                  beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s, orphans=findings.temporaries,
                  notes=f"{cluster.restarts} restarts of the worker")  # fmt: skip
 
@@ -216,9 +216,9 @@ def test_f8_silent_connections_are_given_up(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
+    expected = undisturbed(1000)
     proxy = Proxy(redis_server.port)
-    cluster = make_cluster(broker_url=f"redis://127.0.0.1:{proxy.port}/0")
+    cluster = make_cluster(broker_url=f"redis://127.0.0.1:{proxy.port}/0", **pace(1000))
     try:
         cluster.enqueue(expected.folder)
         cluster.start_worker()
@@ -233,8 +233,8 @@ def test_f8_silent_connections_are_given_up(
     finally:
         proxy.close()
     findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F8", "all connections to Redis half-open", images=2000, disturbances=f"{cut} connections",
+    note_figures("F8", "all connections to Redis half-open", images=1000, disturbances=f"{cut} connections",
                  lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
                  orphans=findings.temporaries)  # fmt: skip

@@ -15,7 +15,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.conftest import Expected
 from tests.faults.pictures import write_photographs
 from tests.faults.servers import PATIENCE_S, wait_until
-from tests.faults.test_kills import SLOW
+from tests.faults.test_kills import SLOW, pace
 
 
 @pytest.mark.soak
@@ -24,8 +24,8 @@ def test_f10_a_worker_that_is_told_to_stop_gives_back_what_it_holds(
     undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
 ) -> None:
-    expected = undisturbed(2000)
-    cluster = make_cluster()
+    expected = undisturbed(1000)
+    cluster = make_cluster(**pace(1000))
     cluster.enqueue(expected.folder)
     stops: list[float] = []
     held: list[int] = []
@@ -41,12 +41,12 @@ def test_f10_a_worker_that_is_told_to_stop_gives_back_what_it_holds(
     cluster.start_worker()
     cluster.wait_done(300)
     findings = cluster.check()
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
     note_figures(
         "F10",
         "SIGTERM under load",
-        images=2000,
+        images=1000,
         disturbances=f"{len(stops)} stops",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
@@ -57,7 +57,7 @@ def test_f10_a_worker_that_is_told_to_stop_gives_back_what_it_holds(
     assert max(stops) < PATIENCE_S
 
 
-@pytest.mark.parametrize("count", [32, pytest.param(2000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [32, pytest.param(1000, marks=pytest.mark.soak)])
 def test_f11_a_producer_killed_anywhere_goes_on_where_it_was(
     make_cluster: Callable[..., Cluster],
     undisturbed: Callable[[int], Expected],
@@ -104,24 +104,24 @@ def test_f11_workers_finish_the_job_of_a_dead_producer(
     percent: int,
 ) -> None:
     """The producer is killed when so many images are sent; nobody comes back to it."""
-    expected = undisturbed(2000)
-    cluster = make_cluster(high_water=20)
+    expected = undisturbed(1000)
+    cluster = make_cluster(high_water=20, **pace(1000))
     producer = cluster.start_enqueue(expected.folder)
     wait_until(cluster.is_full, "full queues")
     cluster.start_worker()
     sent = "SELECT count(*) FROM images WHERE sent_at IS NOT NULL"
-    wait_until(lambda: cluster.rows(sent)[0][0] >= 20 * percent, f"{percent} % sent", 300)
+    wait_until(lambda: cluster.rows(sent)[0][0] >= 10 * percent, f"{percent} % sent", 300)
     producer.kill()
     producer.wait()
     killed = time.monotonic()
     cluster.wait_done(300)
     findings = cluster.check()
-    assert findings.states == {"done": 2000}
+    assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
     note_figures(
         "F11",
         f"producer killed for good at {percent} % sent",
-        images=2000,
+        images=1000,
         disturbances="1 kill",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
