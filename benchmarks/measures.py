@@ -68,7 +68,9 @@ def asymmetry(luma: Luma, where: npt.NDArray[np.bool_]) -> float | None:
     return (means[0] - means[1]) / max(sum(means), 1.0)
 
 
-def light_pair(masked_bgr: ImageBgr, alpha: GrayImage, points68: FloatArray) -> tuple[float, float] | None:
+def light_pair(
+    masked_bgr: ImageBgr, alpha: GrayImage, points68: FloatArray, *, without_hair: bool = False
+) -> tuple[float, float] | None:
     """Return the asymmetry of the upper face's light and of the mask's core, None where one cannot be seen."""
     luma = _luma(aligned(masked_bgr, points68))
     cover = aligned(alpha, points68)
@@ -78,7 +80,11 @@ def light_pair(masked_bgr: ImageBgr, alpha: GrayImage, points68: FloatArray) -> 
         upper[UNDER_EYES, columns] = True
         core[:, columns] = True
     core &= cv2.erode(cover, np.ones((9, 9), np.uint8)) >= 250
-    face, mask = asymmetry(luma, upper & (cover < 8)), asymmetry(luma, core)
+    upper &= cover < 8
+    if without_hair and upper.any():
+        # Hair over the forehead is no sign of a lamp: what is darker than half of the band's middle is left out.
+        upper &= luma > 0.6 * float(np.median(luma[upper]))
+    face, mask = asymmetry(luma, upper), asymmetry(luma, core)
     return None if face is None or mask is None else (face, mask)
 
 

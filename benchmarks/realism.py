@@ -47,6 +47,7 @@ class Tally:
     covered: list[bool] = field(default_factory=list)
     eyes_free: list[bool] = field(default_factory=list)
     light: list[tuple[float, float]] = field(default_factory=list)
+    light_without_hair: list[tuple[float, float]] = field(default_factory=list)
     seams: list[float] = field(default_factory=list)
     bare_seams: list[float] = field(default_factory=list)
     stray: list[int] = field(default_factory=list)
@@ -81,6 +82,8 @@ def measure(images: dict[str, ImageBgr], sitters: list[Sitter], variants: int, s
                 tally.failed.append(f"{sitter.name} face {number} variant {variant} {spec.kind}: {what}")
             pair, seam = light_pair(canvas, alpha, sitter.true68), seam_width(canvas, sitter.true68)
             tally.light += [] if pair is None else [pair]
+            pair = light_pair(canvas, alpha, sitter.true68, without_hair=True)
+            tally.light_without_hair += [] if pair is None else [pair]
             tally.seams += [] if seam is None else [seam]
             tally.stray.append(stray_pixels(image, canvas, limit))
     return tally
@@ -123,7 +126,8 @@ def print_table(tallies: dict[str, Tally]) -> None:
         ("both eyes free", "", lambda t: f"{np.mean(t.eyes_free):.3f}"),
         ("both", ">= .985", lambda t: f"{np.mean(np.array(t.covered) & t.eyes_free):.3f}"),
         ("light: slope of asymmetries", ".75-1.0", lambda t: f"{slope(t.light):.2f}"),
-        ("light: correlation", "", lambda t: f"{np.corrcoef(np.array(t.light).T)[0, 1]:.2f}"),
+        ("the same without hair", "", lambda t: f"{slope(t.light_without_hair):.2f}"),
+        ("correlation without hair", "", lambda t: f"{np.corrcoef(np.transpose(t.light_without_hair))[0, 1]:.2f}"),
         ("seam 10-90 %, px", "4.5-6", lambda t: f"{np.median(t.seams):.2f}"),
         ("the same, bare skin", "", lambda t: f"{np.median(t.bare_seams):.2f}"),
         ("drawings with stray paint", "0", lambda t: f"{np.count_nonzero(t.stray)}"),

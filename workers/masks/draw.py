@@ -13,6 +13,7 @@ from workers.masks.light import read_light
 from workers.masks.loops import lay_loops
 from workers.masks.mesh import lay_mesh
 from workers.masks.optics import read_optics
+from workers.masks.pose import read_pose
 from workers.masks.render import Box, Field, WornMask, render
 from workers.masks.spec import MaskSpec
 
@@ -68,7 +69,8 @@ def paint(
     _check_images(canvas_bgr, alpha)
     points = np.asarray(landmarks, dtype=np.float64)
     frame = judge_landmarks(points)
-    mesh = lay_mesh(points, frame, mask_spec)
+    pose = read_pose(points, frame.yaw)
+    mesh = lay_mesh(points, frame, pose, mask_spec)
     limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
     judge_mesh(mesh, frame, limit)
     source = canvas_bgr if light_from is None else light_from
@@ -77,7 +79,7 @@ def paint(
         frame=frame,
         mesh=mesh,
         bands=lay_loops(points, frame, mesh, mask_spec),
-        light=read_light(source, points, frame),
+        light=read_light(source, points, frame, pose),
         optics=read_optics(source, frame),
     )
     window = _window(worn, limit)

@@ -14,6 +14,9 @@ import numpy.typing as npt
 from workers.masks.patterns import paint_pattern
 from workers.masks.spec import MaskSpec
 
+# The plastic of melted fibres shines a little, woven cloth does not.
+SHINE: Final = MappingProxyType({"surgical": 26.0, "N95": 10.0, "KN95": 14.0})
+
 Field = npt.NDArray[np.float32]
 """(h, w) float32 over the fabric: rows from the upper edge down, columns from image-left to image-right."""
 
@@ -26,11 +29,13 @@ class Fabric:
         albedo: (h, w, 3) float32 blue, green, red in white light, 0..255.
         height: (h, w) float32 relief, in hundredths of the mask's height; folds, seams, the valve.
         gloss: (h, w) float32 factor on the light, near 1: the shadow that relief alone does not give.
+        shine: levels of the highlight on smooth fabric in full light, 0 on cloth.
     """
 
     albedo: npt.NDArray[np.float32]
     height: Field
     gloss: Field
+    shine: float
 
 
 @dataclass(slots=True)
@@ -82,7 +87,7 @@ def weave(spec: MaskSpec, size_wh: tuple[int, int], rng: np.random.Generator) ->
         rng=rng,
     )
     _SEWN[spec.pattern](sheet)
-    return Fabric(sheet.albedo, sheet.height, sheet.gloss)
+    return Fabric(sheet.albedo, sheet.height, sheet.gloss, SHINE.get(spec.mask_type, 0.0))
 
 
 def _sew_pleated(sheet: _Sheet) -> None:

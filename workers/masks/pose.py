@@ -29,7 +29,7 @@ _MODEL = _HEAD_MM[:, 1:] - _CENTRE
 # Least squares of landmarks = model @ (3, 2), once for all faces.
 _SOLVER = np.linalg.solve((_MODEL * _TRUST[:, None]).T @ _MODEL, (_MODEL * _TRUST[:, None]).T)
 # Share of the fitted yaw against that read from the jaw: the nose is short, the jaw is drawn loosely.
-FIT_SHARE = 0.6
+FIT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)

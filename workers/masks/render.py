@@ -82,7 +82,7 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> tuple[Field
     color *= (np.float32(0.84) + np.float32(0.16) * turned)[..., None]
     soft = _soft(cover, edge_px)
     total = _add_loops(worn, color, soft, origin_xy, size_wh)
-    color *= light_map(worn.light, worn.frame, origin_xy, size_wh)[..., None]
+    color *= light_map(worn.light, origin_xy, size_wh)[..., None]
     # Film and sensors bend towards white instead of stopping at it.
     bright = np.maximum(color - KNEE, 0)
     color -= bright

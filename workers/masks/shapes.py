@@ -18,6 +18,8 @@ class Cut:
         cheek: how far the upper edge drops below the eyes on the cheek, in parts of the way to the next row.
         bulge: how far the fabric stands off the nose tip and the lips, in units of the eye distance.
         overhang: how far it reaches past the jaw line, in the same units.
+        roundness: 0 fabric stretched over the nose, 1 a cup as far out beside the nose as on it.
+        ridge: 1 flat flanks that meet in a fold, 0 none.
     """
 
     edge_deg: float
@@ -27,14 +29,16 @@ class Cut:
     cheek: float
     bulge: float
     overhang: float
+    roundness: float
+    ridge: float
 
 
 # Angles and heights judged by eye on photographs of worn masks; a tied cup ends well before the ears.
 CUTS: Final = MappingProxyType(
     {
-        "surgical": Cut(66.0, 1.3, 4.0, 0.38, 0.62, 0.10, 0.06),
-        "N95": Cut(55.0, 1.9, 4.1, 0.36, 0.66, 0.22, 0.07),
-        "KN95": Cut(64.0, 1.5, 4.2, 0.34, 0.62, 0.24, 0.06),
-        "cloth": Cut(68.0, 1.2, 4.3, 0.32, 0.58, 0.08, 0.08),
+        "surgical": Cut(66.0, 1.3, 4.0, 0.38, 0.62, 0.10, 0.06, 0.20, 0.0),
+        "N95": Cut(55.0, 1.9, 4.1, 0.36, 0.66, 0.22, 0.07, 0.45, 0.0),
+        "KN95": Cut(64.0, 1.5, 4.2, 0.34, 0.62, 0.24, 0.06, 0.0, 0.9),
+        "cloth": Cut(68.0, 1.2, 4.3, 0.32, 0.58, 0.08, 0.08, 0.15, 0.2),
     }
 )
