@@ -35,9 +35,9 @@ MASK_TYPES: Final = ("surgical", "N95", "KN95", "cloth")
 PATTERNS: Final = MappingProxyType(
     {
         "surgical": ("pleated",),
-        "N95": ("cup", "valve"),
+        "N95": ("cup", "valve", "duckbill"),
         "KN95": ("folded",),
-        "cloth": ("plain", "striped", "checked", "dotted"),
+        "cloth": ("plain", "striped", "checked", "dotted", "floral", "knitted", "printed", "camouflage"),
     }
 )
 """The patterns of each type; the first is the plain one that a bare type name stands for."""
@@ -52,6 +52,7 @@ KINDS: Final = (
     MaskKind("N95-white", "N95", "#efeeea", "cup"),
     MaskKind("N95-grey", "N95", "#b9bcbd", "cup"),
     MaskKind("N95-valve", "N95", "#e6e3da", "valve"),
+    MaskKind("N95-duckbill", "N95", "#f3f2ee", "duckbill"),
     MaskKind("KN95-white", "KN95", "#f0f0ee", "folded"),
     MaskKind("KN95-black", "KN95", "#28282b", "folded"),
     MaskKind("KN95-grey", "KN95", "#8d9196", "folded"),
@@ -66,6 +67,12 @@ KINDS: Final = (
     MaskKind("cloth-checked-green", "cloth", "#4e7a5c", "checked"),
     MaskKind("cloth-dotted-purple", "cloth", "#5d4a7d", "dotted"),
     MaskKind("cloth-dotted-rose", "cloth", "#d59aa6", "dotted"),
+    MaskKind("cloth-floral-blue", "cloth", "#3f5f92", "floral"),
+    MaskKind("cloth-floral-cream", "cloth", "#e6dccb", "floral"),
+    MaskKind("cloth-knitted-grey", "cloth", "#74777c", "knitted"),
+    MaskKind("cloth-knitted-wine", "cloth", "#6e2a3c", "knitted"),
+    MaskKind("cloth-printed-teal", "cloth", "#2f7f86", "printed"),
+    MaskKind("cloth-camouflage", "cloth", "#5f6548", "camouflage"),
 )
 
 _CANONICAL_TYPES: Final = MappingProxyType({name.lower(): name for name in MASK_TYPES})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from common.arrays import FloatArray, GrayImage, ImageBgr
@@ -14,7 +15,8 @@ from workers.masks.loops import lay_loops
 from workers.masks.mesh import lay_mesh
 from workers.masks.optics import read_optics
 from workers.masks.pose import read_pose
-from workers.masks.render import Box, Field, WornMask, render
+from workers.masks.render import Box, Picture, WornMask, render, wide
+from workers.masks.shadow import skin_outline
 from workers.masks.spec import MaskSpec
 
 
@@ -57,7 +59,7 @@ def paint(
     """Draw a mask into an image in place, and return the x1, y1, x2, y2 outside which nothing changed.
 
     Args:
-        canvas_bgr: (H, W, 3) uint8; changed where the mask covers it.
+        canvas_bgr: (H, W, 3) uint8; changed where the mask covers it, and darkened where its shadow falls.
         alpha: (H, W) uint8; the mask's cover is added to what is there.
         landmarks, mask_spec, rng, limit_xyxy: as in `draw`.
         light_from: the image before any mask was painted, from which light, sharpness and noise are read;
@@ -78,29 +80,25 @@ def paint(
         spec=mask_spec,
         frame=frame,
         mesh=mesh,
-        bands=lay_loops(points, frame, mesh, mask_spec),
+        bands=lay_loops(source, points, frame, mesh, mask_spec),
         light=read_light(source, points, frame, pose),
         optics=read_optics(source, frame),
+        skin=skin_outline(points, frame),
     )
     window = _window(worn, limit)
-    color, cover = render(worn, window, rng)
     x1, y1, x2, y2 = window
-    _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], color, cover)
+    _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], render(worn, window, rng))
     return window
 
 
-def _blend(skin: ImageBgr, under: GrayImage, color: Field, cover: Field) -> None:
-    """Lay the colour over a part of the image, and its cover over that of other masks, in place."""
-    level = np.rint(cover * 255)
+def _blend(skin: ImageBgr, under: GrayImage, picture: Picture) -> None:
+    """Lay a mask and its shadow over a part of the image, its cover over that of other masks, in place."""
+    level = np.rint(picture.cover * 255)
     share = level / np.float32(255)
-    rest = 1 - share
-    # Where fabric and skin share a pixel, the fabric keeps a little light off the skin.
-    rest *= 1 - np.float32(0.8) * share * rest
-    mixed = color * share[..., None]
-    mixed += skin * rest[..., None]
-    np.rint(mixed, out=mixed)
-    np.clip(mixed, 0, 255, out=mixed)
-    skin[...] = mixed
+    mixed = picture.color * wide(share)
+    mixed += skin * wide((1 - share) * (1 - picture.shadow))
+    # Rounds, and stops at 0 and 255.
+    skin[...] = cv2.convertScaleAbs(np.maximum(mixed, 0, out=mixed))
     np.maximum(under, level.astype(np.uint8), out=under)
 
 
@@ -122,7 +120,7 @@ def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
 
 def _window(worn: WornMask, limit: Box) -> Box:
     """Return the part of `limit` that mask and loops can touch."""
-    points = np.concatenate([worn.mesh.points.reshape(-1, 2), *worn.bands])
+    points = np.concatenate([worn.mesh.points.reshape(-1, 2), *(band.points for band in worn.bands)])
     low = np.floor(points.min(axis=0)).astype(int) - worn.margin_px
     high = np.ceil(points.max(axis=0)).astype(int) + worn.margin_px + 1
     (x1, y1), (x2, y2) = low.tolist(), high.tolist()

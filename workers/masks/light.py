@@ -30,7 +30,7 @@ DARKEST, BRIGHTEST = np.float32(0.2), np.float32(1.6)
 # Without any sign of where it comes from, light comes a little from above.
 FROM_ABOVE = -0.10
 # Skin lets light through to its shaded side, fabric does not.
-SIDE_GAIN = 1.5
+SIDE_GAIN = 1.75
 # Part of the skin's smooth shadows and bright spots that goes over to the mask.
 PATCH_POWER = 0.6
 
@@ -132,12 +132,14 @@ def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.flo
     # A surface seen from its side is in the shade of its own threads.
     shaded = shade(light.harmonics, x, y, z) / light.level * (np.float32(0.80) + np.float32(0.20) * z)
     shaded = np.clip(shaded, DARKEST, BRIGHTEST) * fabric.gloss
-    grey: Field = (fabric.albedo @ LUMA)[..., None]
-    lit: Field = grey + np.float32(light.saturation) * (fabric.albedo - grey)
-    lit *= light.tint * np.float32(light.exposure)
-    lit *= shaded[..., None]
+    # One 3 x 3 matrix takes the saturation and gives the tint.
+    keep = np.float32(light.saturation)
+    mix = (keep * np.eye(3, dtype=np.float32) + (1 - keep) * LUMA) * (light.tint * np.float32(light.exposure))[:, None]
+    lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
+    lit *= cv2.merge([shaded, shaded, shaded])
     if fabric.shine > 0:
-        lit += _glint(light, x, y, z, fabric.shine)[..., None] * light.tint
+        glint = _glint(light, x, y, z, fabric.shine)
+        lit += cv2.merge([glint * factor for factor in light.tint])
     return lit
 
 
@@ -146,7 +148,9 @@ def _glint(light: Light, x: Field, y: Field, z: Field, shine: float) -> Field:
     half = light.direction + [0.0, 0.0, 1.0]
     half = (half / np.linalg.norm(half)).astype(np.float32)
     facing = np.maximum(half[0] * x + half[1] * y + half[2] * z, 0)
-    glint: Field = np.float32(shine * light.exposure) * facing**14
+    sharp = facing * facing * facing
+    sharp *= sharp
+    glint: Field = np.float32(shine * light.exposure) * sharp * sharp
     return glint
 
 
@@ -191,7 +195,7 @@ def _exposure(luma: Field, typical: float) -> float:
     """
     white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
-    return float(np.clip(exposure**0.85, 0.08, 1.12))
+    return float(np.clip(1.03 * exposure**0.75, 0.08, 1.25))
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:

@@ -10,7 +10,7 @@ from common.arrays import FloatArray
 from workers.masks.anchors import U_KNOTS, V_KNOTS, control_points
 from workers.masks.frame import FaceFrame
 from workers.masks.pose import Pose
-from workers.masks.shapes import CUTS
+from workers.masks.shapes import cut_of
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix
 from workers.masks.surface import worn_surface
@@ -48,7 +48,7 @@ def lay_mesh(landmarks: FloatArray, frame: FaceFrame, pose: Pose, spec: MaskSpec
         frame, pose: the same face's axes and turn.
         spec: its type gives the cut; offset and rotation move it on the face.
     """
-    cut = CUTS[spec.mask_type]
+    cut = cut_of(spec.mask_type, spec.pattern)
     control = control_points(landmarks, frame, cut)
     control = _placed(control, frame, spec)
     across, down = spline_matrix(U_KNOTS, COLUMNS), spline_matrix(V_KNOTS, ROWS)

@@ -60,12 +60,24 @@ def read_pose(landmarks: FloatArray, jaw_yaw: float) -> Pose:
     """
     points = landmarks[_NUMBERS]
     points = points - (_TRUST[:, None] * points).sum(axis=0) / _TRUST.sum()
-    linear = (_SOLVER @ points).T
-    left, _, right = np.linalg.svd(linear, full_matrices=False)
-    x, y = left @ right
+    x, y = _orthonormal((_SOLVER @ points).T)
     # Towards the viewer is positive, so that the axes are left-handed.
     z = np.cross(x, y)
     yaw, pitch = np.arctan2(-z[0], z[2]), -np.arcsin(np.clip(z[1], -1, 1))
     yaw = FIT_SHARE * yaw + (1 - FIT_SHARE) * jaw_yaw
     roll = np.arctan2(-x[1], y[1])
     return Pose(*(round(float(np.degrees(angle)), 2) for angle in (yaw, np.clip(pitch, -0.7, 0.7), roll)))
+
+
+def _orthonormal(rows: FloatArray) -> FloatArray:
+    """Return the (2, 3) orthonormal rows nearest to (2, 3) rows, G^(-1/2) rows with G = rows rows^T.
+
+    The root of a 2 x 2 matrix is (G + sqrt(det G) I) / sqrt(trace G + 2 sqrt(det G)).
+    """
+    gram = rows @ rows.T
+    root = np.sqrt(max(gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2, 1e-12))
+    scale = np.sqrt(gram[0, 0] + gram[1, 1] + 2 * root)
+    (a, b), (_, d) = (gram + root * np.eye(2)) / scale
+    inverse = np.array([[d, -b], [-b, a]]) / max(a * d - b * b, 1e-12)
+    nearest: FloatArray = inverse @ rows
+    return nearest

@@ -42,3 +42,11 @@ CUTS: Final = MappingProxyType(
         "cloth": Cut(68.0, 1.2, 4.3, 0.32, 0.58, 0.08, 0.08, 0.15, 0.2),
     }
 )
+
+# A duckbill stands off the mouth like a beak.
+PATTERN_CUTS: Final = MappingProxyType({"duckbill": Cut(58.0, 1.8, 4.1, 0.36, 0.64, 0.34, 0.06, 0.55, 0.0)})
+
+
+def cut_of(mask_type: str, pattern: str) -> Cut:
+    """Return the cut of a pattern, most often that of its type."""
+    return PATTERN_CUTS.get(pattern, CUTS[mask_type])
