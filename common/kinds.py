@@ -6,6 +6,7 @@ Pure data: the command line imports it, so it needs nothing but the standard lib
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -31,6 +32,9 @@ class MaskKind:
 
 
 MASK_TYPES: Final = ("surgical", "N95", "KN95", "cloth")
+
+WEARS: Final = ("correct", "nose-out", "mouth-out", "hanging")
+"""How a mask is worn: over nose and mouth, under the nose, under the mouth, from one ear."""
 
 PATTERNS: Final = MappingProxyType(
     {
@@ -90,6 +94,21 @@ def parse_mask_type(text: str) -> str:
     if name is None:
         raise UsageError(f"--mask-type must be one of {', '.join(MASK_TYPES)}, got {text!r}")
     return name
+
+
+def parse_wears(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return ways of wearing in the order of `WEARS`, each once; `mixed` means all, nothing `correct`.
+
+    Raises:
+        UsageError: a word is none.
+    """
+    asked = {text.strip().lower().replace("_", "-") for text in texts}
+    unknown = sorted(asked - {*WEARS, "mixed"})
+    if unknown:
+        raise UsageError(f"--wear must be one of {', '.join(WEARS)}, mixed, got {unknown[0]!r}")
+    if "mixed" in asked:
+        return WEARS
+    return tuple(wear for wear in WEARS if wear in asked) or ("correct",)
 
 
 def parse_mask_color(text: str) -> str:

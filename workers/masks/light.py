@@ -18,21 +18,22 @@ from workers.masks.ranks import rank
 
 Field = npt.NDArray[np.float32]
 # Pixels along the longer side of the small copy that the light is read from.
-SAMPLES = 40
+SAMPLES = 32
 # BT.601 weights of blue, green, red.
 LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 # Blue, green, red over luminance of well-lit skin: the median of the faces of ../shared/faces.
 SKIN_TINT = np.array([0.78, 0.91, 1.26], dtype=np.float32)
 # Luminance of skin, and of the brightest things around it, in a well exposed photograph.
 GOOD_SKIN, GOOD_WHITE = 140.0, 208.0
-# Darkest and brightest that the light makes a surface against one that faces the camera.
-DARKEST, BRIGHTEST = np.float32(0.2), np.float32(1.6)
+# How far light goes up and down from that on a surface that faces the camera, as a logarithm: what is
+# thrown back from all around fills shadows, and the photographer exposes for the lit side.
+REACH_UP, REACH_DOWN = np.float32(0.55), np.float32(1.3)
 # Without any sign of where it comes from, light comes a little from above.
 FROM_ABOVE = -0.10
 # Skin lets light through to its shaded side, fabric does not.
-SIDE_GAIN = 1.75
+SIDE_GAIN = 2.4
 # Part of the skin's smooth shadows and bright spots that goes over to the mask.
-PATCH_POWER = 0.6
+PATCH_POWER = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Light:
         harmonics: (9,) of `workers.masks.harmonics.terms`: the face's `right`, its `down`, towards the
             camera; typical skin gets about 1.
         patches: (h, w) float32 small map of the smooth rest: shadows and bright spots, near 1.
-        area_xyxy: where in the image `patches` lies, pixels.
+        skin: (h, w) float32 small map of all the light on the skin, smooth, typical skin 1.
+        area_xyxy: where in the image both maps lie, pixels.
     """
 
     exposure: float
@@ -54,6 +56,7 @@ class Light:
     saturation: float
     harmonics: FloatArray
     patches: Field
+    skin: Field
     area_xyxy: tuple[int, int, int, int]
 
     @property
@@ -100,9 +103,9 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pos
     lit = np.clip(shade(harmonics, *normals.T), 0.2, 2.0).reshape(luma.shape)
     weight = skin.astype(np.float32)
     blur = max(1.0, 0.14 * max(size_wh))
-    smooth = cv2.GaussianBlur((luma / lit).astype(np.float32) * weight, (0, 0), blur) / np.maximum(
-        cv2.GaussianBlur(weight, (0, 0), blur), 1e-3
-    )
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), blur), 1e-3)
+    whole = cv2.GaussianBlur(luma * weight, (0, 0), blur) / share
+    smooth = cv2.GaussianBlur((luma / lit).astype(np.float32) * weight, (0, 0), blur) / share
     harmonics[[1, 4, 5]] *= SIDE_GAIN
     harmonics[2] += FROM_ABOVE
     patches = np.clip(smooth / typical, 0.5, 1.6).astype(np.float32) ** np.float32(PATCH_POWER)
@@ -113,6 +116,7 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pos
         saturation=saturation,
         harmonics=harmonics,
         patches=patches,
+        skin=np.clip(whole / typical, 0.3, 1.5).astype(np.float32),
         area_xyxy=(x1, y1, x2, y2),
     )
 
@@ -131,7 +135,7 @@ def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.flo
     x, y, z = x / length, y / length, np.maximum(z / length, 0)
     # A surface seen from its side is in the shade of its own threads.
     shaded = shade(light.harmonics, x, y, z) / light.level * (np.float32(0.80) + np.float32(0.20) * z)
-    shaded = np.clip(shaded, DARKEST, BRIGHTEST) * fabric.gloss
+    shaded = _within_reach(shaded) * fabric.gloss
     # One 3 x 3 matrix takes the saturation and gives the tint.
     keep = np.float32(light.saturation)
     mix = (keep * np.eye(3, dtype=np.float32) + (1 - keep) * LUMA) * (light.tint * np.float32(light.exposure))[:, None]
@@ -141,6 +145,13 @@ def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.flo
         glint = _glint(light, x, y, z, fabric.shine)
         lit += cv2.merge([glint * factor for factor in light.tint])
     return lit
+
+
+def _within_reach(shaded: Field) -> Field:
+    """Return factors of light bent into e^-REACH_DOWN..e^REACH_UP; those near 1 stay."""
+    level = np.asarray(cv2.log(np.maximum(shaded, np.float32(0.05))), np.float32)
+    level /= np.sqrt(1 + (level / np.where(level > 0, REACH_UP, REACH_DOWN)) ** 2)
+    return np.asarray(cv2.exp(level), np.float32)
 
 
 def _glint(light: Light, x: Field, y: Field, z: Field, shine: float) -> Field:
@@ -154,16 +165,23 @@ def _glint(light: Light, x: Field, y: Field, z: Field, shine: float) -> Field:
     return glint
 
 
-def light_map(light: Light, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Field:
-    """Return the (h, w) float32 factors of shadows and bright spots across a window of the image."""
+def light_map(light: Light, small: Field, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Field:
+    """Return the (h, w) float32 factors of a light's small map across a window of the image."""
     x1, y1, x2, y2 = light.area_xyxy
-    rows, columns = light.patches.shape
+    rows, columns = small.shape
+    step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
+    start_x = (origin_xy[0] - x1 + 0.5) * step_x - 0.5
+    start_y = (origin_xy[1] - y1 + 0.5) * step_y - 0.5
     # Beyond the face the last patch goes on.
-    x = (np.arange(size_wh[0], dtype=np.float32) + origin_xy[0] - x1 + 0.5) * columns / (x2 - x1) - 0.5
-    y = (np.arange(size_wh[1], dtype=np.float32) + origin_xy[1] - y1 + 0.5) * rows / (y2 - y1) - 0.5
-    map_x, map_y = np.meshgrid(x, y)
     return np.asarray(
-        cv2.remap(light.patches, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        cv2.warpAffine(
+            small,
+            np.array([[step_x, 0.0, start_x], [0.0, step_y, start_y]]),
+            size_wh,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
     )
 
 

@@ -14,6 +14,7 @@ from workers.masks.mesh import Mesh
 from workers.masks.colors import bgr_of
 from workers.masks.raster import SHIFT
 from workers.masks.spec import MaskSpec
+from workers.masks.wearing import hanging_side
 
 # Beyond this turn, in radians, the far side's ear is behind the cheek.
 FAR_SIDE_YAW = 0.30
@@ -49,6 +50,8 @@ def lay_loops(
         frame, mesh: of the same face.
         spec: an `N95` has two straps around the head instead of loops.
     """
+    if spec.wear == "hanging":
+        return _hanging_loop(landmarks, frame, mesh)
     bands = []
     for side, ear, cheek, corners in ((-1, 0, 2, mesh.corners[:2]), (1, 16, 14, mesh.corners[2:])):
         if side * frame.yaw > FAR_SIDE_YAW:
@@ -67,6 +70,23 @@ def lay_loops(
     if not bands:
         return []
     return [Band(*pair) for pair in zip(bands, _seen(image_bgr, landmarks, np.stack(bands), frame), strict=True)]
+
+
+def _hanging_loop(landmarks: FloatArray, frame: FaceFrame, mesh: Mesh) -> list[Band]:
+    """Return both sides of the loop from which a mask hangs, and the free one at its lower end."""
+    side = hanging_side(frame)
+    ear = landmarks[16 if side > 0 else 0]
+    top = ear + side * 0.05 * frame.unit * frame.right - 0.02 * frame.unit * frame.down
+    upper_right, upper_left, lower_right, lower_left = mesh.corners
+    whole = np.ones(STEPS)
+    below = (lower_right + lower_left) / 2 + 0.55 * frame.unit * frame.down
+    outwards = 0.25 * (upper_right - upper_left)
+    return [
+        Band(_bend(upper_right, top, outwards), whole),
+        Band(_bend(upper_left, top, -0.2 * outwards), whole),
+        Band(_bend(lower_right, below, outwards), whole),
+        Band(_bend(lower_left, below, -outwards), whole),
+    ]
 
 
 def _seen(image_bgr: ImageBgr, landmarks: FloatArray, bands: FloatArray, frame: FaceFrame) -> FloatArray:

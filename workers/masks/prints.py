@@ -21,7 +21,7 @@ def _flowers(base: Color, second: Color, size_wh: tuple[int, int], rng: np.rando
     width, height = size_wh
     cloth = _plain(base, size_wh)
     bloom, leaf = _hue(second, rng), 0.5 * base + np.array([35, 75, 40], np.float32)
-    size = height * rng.uniform(0.045, 0.075)
+    size = height * rng.uniform(0.055, 0.09)
     # A jittered grid strews evenly: about three sizes from flower to flower.
     step = 3.1 * size
     for y in np.arange(step / 2, height + step, step):

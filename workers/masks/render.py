@@ -100,7 +100,7 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     # The fabric turns away at its edge and goes dark there.
     turned = np.clip(2 * _blurred(cover, 2.5 * edge_px) - np.float32(0.6), 0, 1)
     soft = _soft(cover, edge_px)
-    factor = (np.float32(0.84) + np.float32(0.16) * turned) * light_map(worn.light, origin_xy, size_wh)
+    factor = (np.float32(0.84) + np.float32(0.16) * turned) * light_map(worn.light, worn.light.patches, origin_xy, size_wh)
     color *= wide(factor)
     color, total = _add_loops(worn, color, soft, origin_xy, size_wh)
     # Film and sensors bend towards white instead of stopping at it.
@@ -148,7 +148,8 @@ def _add_loops(
     grey = bands_color @ LUMA
     plain = grey + np.float32(worn.light.saturation) * (bands_color - grey)
     lit = plain * np.float32(0.88 * worn.light.exposure) * worn.light.tint
-    strips = cv2.merge([np.full_like(soft, value) for value in lit.tolist()])
+    around = light_map(worn.light, worn.light.skin, origin_xy, size_wh)
+    strips = cv2.merge([around * np.float32(value) for value in lit.tolist()])
     share = loops / np.maximum(total, np.float32(1e-3))
     return np.asarray(cv2.blendLinear(color, strips, 1 - share, share), np.float32), total
 

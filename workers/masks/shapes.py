@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -31,6 +31,16 @@ class Cut:
     overhang: float
     roundness: float
     ridge: float
+
+    def fitted(self, tightness: float) -> Cut:
+        """Return the cut as it fits: 0 loose, bulging and wide; 0.5 as it is; 1 drawn tight."""
+        loose = 0.5 - tightness
+        return replace(
+            self,
+            edge_deg=self.edge_deg + 4 * loose,
+            bulge=self.bulge * (1 + 0.6 * loose),
+            overhang=self.overhang + 0.03 * loose,
+        )
 
 
 # Angles and heights judged by eye on photographs of worn masks; a tied cup ends well before the ears.
