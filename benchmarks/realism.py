@@ -127,7 +127,11 @@ def print_table(tallies: dict[str, Tally]) -> None:
         ("both", ">= .985", lambda t: f"{np.mean(np.array(t.covered) & t.eyes_free):.3f}"),
         ("light: slope of asymmetries", ".75-1.0", lambda t: f"{slope(t.light):.2f}"),
         ("the same without hair", "", lambda t: f"{slope(t.light_without_hair):.2f}"),
-        ("correlation without hair", "", lambda t: f"{np.corrcoef(np.transpose(t.light_without_hair))[0, 1]:.2f}"),
+        (
+            "correlation without hair",
+            "",
+            lambda t: f"{np.corrcoef(np.transpose(t.light_without_hair))[0, 1]:.2f}",
+        ),
         ("seam 10-90 %, px", "4.5-6", lambda t: f"{np.median(t.seams):.2f}"),
         ("the same, bare skin", "", lambda t: f"{np.median(t.bare_seams):.2f}"),
         ("drawings with stray paint", "0", lambda t: f"{np.count_nonzero(t.stray)}"),

@@ -39,7 +39,9 @@ def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str 
     if wear == "hanging":
         return hanging_points(landmarks, frame)
     if wear != "correct":
-        seen = [[_seen_fraction(s * cut.edge_deg, side * frame.yaw) for s in COLUMN_SHARES] for side in (-1, 1)]
+        seen = [
+            [_seen_fraction(s * cut.edge_deg, side * frame.yaw) for s in COLUMN_SHARES] for side in (-1, 1)
+        ]
         return lowered_points(landmarks, frame, cut, wear, np.array(seen))
     control = np.empty((4, 7, 2))
     control[:, 3] = _middle(landmarks, frame, cut)
@@ -96,9 +98,7 @@ def _side(
     numbers = np.interp(V_KNOTS, (V_KNOTS[0], V_KNOTS[-1]), (cut.jaw_top, cut.jaw_bottom))
     rim = _along_jaw(jaw, numbers)
     # The mask lies on a round head: angles from the nose become fractions of the way to the silhouette.
-    near, middle, edge = (
-        _seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in COLUMN_SHARES
-    )
+    near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in COLUMN_SHARES)
     # Towards the jaw's angle the silhouette is the mask's own edge.
     inset = 1 - (1 - edge) * np.array([1.0, 0.9, 0.55, 0.2])
     points = np.empty((4, 3, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,10 +15,46 @@ from workers.masks.light import read_light
 from workers.masks.loops import lay_loops
 from workers.masks.mesh import lay_mesh
 from workers.masks.optics import read_optics
-from workers.masks.pose import read_pose
-from workers.masks.render import Box, Picture, WornMask, render, wide
+from workers.masks.pose import Pose, read_pose
+from workers.masks.render import Box, Field, Picture, WornMask, render, wide
 from workers.masks.shadow import skin_outline
 from workers.masks.spec import MaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedMask:
+    """A mask that was painted.
+
+    Attributes:
+        window: x1, y1, x2, y2 outside which nothing changed.
+        cover: (h, w) uint8 how far it covers the window, 0..255.
+        pose: how the head is turned.
+    """
+
+    window: Box
+    cover: GrayImage
+    pose: Pose
+
+    def box_xyxy(self) -> Box | None:
+        """Return the box of what is covered at least by half, maxima exclusive; None where nothing is."""
+        rows, columns = (np.flatnonzero((self.cover >= 128).any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        x, y = self.window[:2]
+        return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
+
+    def polygon(self) -> list[list[int]] | None:
+        """Return the outline of the largest covered part, [x, y] in pixels, to within a pixel or two."""
+        shape = (self.cover >= 128).astype(np.uint8)
+        outlines, _ = cv2.findContours(
+            shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=self.window[:2]
+        )
+        if not outlines:
+            return None
+        largest = max(outlines, key=cv2.contourArea)
+        coarse = cv2.approxPolyDP(largest, max(1.0, 0.01 * max(shape.shape)), True)
+        points: list[list[int]] = coarse.reshape(-1, 2).astype(int).tolist()
+        return points
 
 
 def draw(
@@ -68,6 +105,22 @@ def paint(
     Raises:
         UndrawableFace: before any pixel is touched.
     """
+    return paint_mask(
+        canvas_bgr, alpha, landmarks, mask_spec, rng, limit_xyxy=limit_xyxy, light_from=light_from
+    ).window
+
+
+def paint_mask(
+    canvas_bgr: ImageBgr,
+    alpha: GrayImage,
+    landmarks: FloatArray,
+    mask_spec: MaskSpec,
+    rng: np.random.Generator,
+    *,
+    limit_xyxy: tuple[float, float, float, float] | None = None,
+    light_from: ImageBgr | None = None,
+) -> PaintedMask:
+    """Draw a mask into an image in place, and return what was painted; everything as in `paint`."""
     _check_images(canvas_bgr, alpha)
     points = np.asarray(landmarks, dtype=np.float64)
     frame = judge_landmarks(points)
@@ -87,19 +140,22 @@ def paint(
     )
     window = _window(worn, limit)
     x1, y1, x2, y2 = window
-    _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], render(worn, window, rng))
-    return window
+    level = _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], render(worn, window, rng))
+    return PaintedMask(window, level, pose)
 
 
-def _blend(skin: ImageBgr, under: GrayImage, picture: Picture) -> None:
-    """Lay a mask and its shadow over a part of the image, its cover over that of other masks, in place."""
-    level = np.rint(picture.cover * 255)
-    share = level / np.float32(255)
+def _blend(skin: ImageBgr, under: GrayImage, picture: Picture) -> GrayImage:
+    """Lay a mask and its shadow over a part of the image, its cover over that of other masks; return that cover."""
+    level: Field = np.rint(picture.cover * np.float32(255))
+    share: Field = level / np.float32(255)
     mixed = picture.color * wide(share)
-    mixed += skin * wide((1 - share) * (1 - picture.shadow))
+    rest: Field = (1 - share) * (1 - picture.shadow)
+    mixed += skin * wide(rest)
     # Rounds, and stops at 0 and 255.
     skin[...] = cv2.convertScaleAbs(np.maximum(mixed, 0, out=mixed))
-    np.maximum(under, level.astype(np.uint8), out=under)
+    cover: GrayImage = level.astype(np.uint8)
+    np.maximum(under, cover, out=under)
+    return cover
 
 
 def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:

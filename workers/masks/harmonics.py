@@ -41,7 +41,9 @@ def shade(light: FloatArray, x: FloatArray, y: FloatArray, z: FloatArray) -> Flo
     return shaded
 
 
-def head_normals(across: FloatArray, along: FloatArray, turn: FloatArray) -> tuple[FloatArray, FloatArray]:
+def head_normals(
+    across: FloatArray, along: FloatArray, turn: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Return (N, 3) normals of a head-like ellipsoid as seen at (N,) places, and (N,) whether it is there.
 
     Args:

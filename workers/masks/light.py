@@ -36,6 +36,10 @@ SIDE_GAIN = 2.4
 PATCH_POWER = 0.75
 
 
+# Unit normals of the left flank, the ridge and the right flank of a mask, one a column.
+_FLANKS = np.array([[-0.55, -0.10, 0.83], [0.0, -0.20, 0.98], [0.55, -0.10, 0.83]]).T
+
+
 @dataclass(frozen=True, slots=True)
 class Light:
     """The light on one face.
@@ -61,8 +65,8 @@ class Light:
 
     @property
     def level(self) -> np.float32:
-        """What a surface that faces the camera and a little upwards gets."""
-        return np.float32(max(float(shade(self.harmonics, *np.array([0.0, -0.2, 0.98])[:, None])[0]), 0.3))
+        """What the middle and the flanks of a mask get on average on a head that faces the camera."""
+        return np.float32(max(float(shade(self.harmonics, *_FLANKS).mean()), 0.3))
 
     @property
     def direction(self) -> FloatArray:
@@ -138,7 +142,9 @@ def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.flo
     shaded = _within_reach(shaded) * fabric.gloss
     # One 3 x 3 matrix takes the saturation and gives the tint.
     keep = np.float32(light.saturation)
-    mix = (keep * np.eye(3, dtype=np.float32) + (1 - keep) * LUMA) * (light.tint * np.float32(light.exposure))[:, None]
+    mix = (keep * np.eye(3, dtype=np.float32) + (1 - keep) * LUMA) * (
+        light.tint * np.float32(light.exposure)
+    )[:, None]
     lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
     lit *= cv2.merge([shaded, shaded, shaded])
     if fabric.shine > 0:
@@ -156,7 +162,7 @@ def _within_reach(shaded: Field) -> Field:
 
 def _glint(light: Light, x: Field, y: Field, z: Field, shine: float) -> Field:
     """Return the (h, w) highlight of a smooth fabric, levels: Blinn's half-way vector, the camera in front."""
-    half = light.direction + [0.0, 0.0, 1.0]
+    half = light.direction + np.array([0.0, 0.0, 1.0])
     half = (half / np.linalg.norm(half)).astype(np.float32)
     facing = np.maximum(half[0] * x + half[1] * y + half[2] * z, 0)
     sharp = facing * facing * facing
@@ -213,7 +219,7 @@ def _exposure(luma: Field, typical: float) -> float:
     """
     white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
-    return float(np.clip(1.03 * exposure**0.75, 0.08, 1.25))
+    return float(np.clip(1.08 * exposure**0.75, 0.08, 1.25))
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:

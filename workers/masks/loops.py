@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
+from workers.masks.colors import bgr_of
 from workers.masks.frame import FaceFrame
 from workers.masks.mesh import Mesh
-from workers.masks.colors import bgr_of
 from workers.masks.raster import SHIFT
 from workers.masks.spec import MaskSpec
 from workers.masks.wearing import hanging_side
@@ -69,7 +69,9 @@ def lay_loops(
             bands.append(_bend(start, end, 0.04 * frame.unit * frame.down))
     if not bands:
         return []
-    return [Band(*pair) for pair in zip(bands, _seen(image_bgr, landmarks, np.stack(bands), frame), strict=True)]
+    return [
+        Band(*pair) for pair in zip(bands, _seen(image_bgr, landmarks, np.stack(bands), frame), strict=True)
+    ]
 
 
 def _hanging_loop(landmarks: FloatArray, frame: FaceFrame, mesh: Mesh) -> list[Band]:

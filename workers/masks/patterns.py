@@ -10,6 +10,8 @@ from workers.masks.prints import PICTURES
 from workers.masks.spec import MaskSpec
 
 Field = npt.NDArray[np.float32]
+
+
 def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Return the (h, w, 3) float32 colours of a fabric in white light, blue, green, red.
 

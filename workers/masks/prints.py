@@ -32,7 +32,9 @@ def _flowers(base: Color, second: Color, size_wh: tuple[int, int], rng: np.rando
                 _disc(cloth, place + 1.35 * big * np.array([np.cos(angle), np.sin(angle)]), 0.42 * big, leaf)
             petals = second if rng.random() < 0.6 else bloom
             for angle in turn + np.arange(5) * 2 * np.pi / 5:
-                _disc(cloth, place + 0.62 * big * np.array([np.cos(angle), np.sin(angle)]), 0.46 * big, petals)
+                _disc(
+                    cloth, place + 0.62 * big * np.array([np.cos(angle), np.sin(angle)]), 0.46 * big, petals
+                )
             _disc(cloth, place, 0.34 * big, 0.4 * base + np.array([30, 110, 140], np.float32))
     return cloth.astype(np.float32)
 

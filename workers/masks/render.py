@@ -100,7 +100,9 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     # The fabric turns away at its edge and goes dark there.
     turned = np.clip(2 * _blurred(cover, 2.5 * edge_px) - np.float32(0.6), 0, 1)
     soft = _soft(cover, edge_px)
-    factor = (np.float32(0.84) + np.float32(0.16) * turned) * light_map(worn.light, worn.light.patches, origin_xy, size_wh)
+    factor = (np.float32(0.84) + np.float32(0.16) * turned) * light_map(
+        worn.light, worn.light.patches, origin_xy, size_wh
+    )
     color *= wide(factor)
     color, total = _add_loops(worn, color, soft, origin_xy, size_wh)
     # Film and sensors bend towards white instead of stopping at it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from workers.masks.sheet import Sheet
+from workers.masks.sheet import Field, Sheet
 
 METAL_BGR = np.array([178, 176, 172], np.float32)
 VALVE_BGR = np.array([206, 206, 204], np.float32)
@@ -47,9 +47,9 @@ def sew_duckbill(sheet: Sheet) -> None:
     """Two panels that meet before the mouth in a straight fold across."""
     fold = np.float32(sheet.rng.uniform(0.50, 0.58))
     reach = 1 - 0.65 * sheet.u**2
-    away = sheet.v - fold + 0.01 * sheet.noise(1, 4)
+    away: Field = sheet.v - fold + np.float32(0.01) * sheet.noise(1, 4)
     sheet.height -= 30.0 * np.sqrt(away**2 + 0.0008) * reach
-    sheet.seam(away - 0.025, 0.012, 0.8)
+    sheet.seam(away - np.float32(0.025), 0.012, 0.8)
     sheet.gloss *= 1 - 0.10 * np.clip(away / 0.08, 0, 1) * np.exp(-away.clip(0) / 0.25)
     sheet.crumple(1.4)
     sheet.crease_corners(1.0)

@@ -48,7 +48,9 @@ def cast_shadow(cover: Field, direction: FloatArray, skin: FloatArray, frame: Fa
     fallen = cv2.GaussianBlur(fallen, (0, 0), max(0.5, FALL_SIGMA * unit))
     gap = cv2.GaussianBlur(small, (0, 0), max(0.5, GAP_SIGMA * unit))
     seen = np.zeros(size_wh[::-1], np.uint8)
-    cv2.fillConvexPoly(seen, np.round(((skin + 0.5) * shrink - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(
+        seen, np.round(((skin + 0.5) * shrink - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
+    )
     lost = np.maximum(np.float32(FALL_DEPTH) * fallen, np.float32(GAP_DEPTH) * gap)
     lost *= seen * np.float32(1 / 255)
     # A trace that nobody sees leaves the pixels as they are.

@@ -15,15 +15,40 @@ from workers.masks.splines import spline_matrix
 # z towards the viewer. Fabric stretched over nose and chin: it runs straight from one to the other.
 _X = ((0.0, 0.40, 0.84, 1.08), (0.0, 0.42, 0.86, 1.08), (0.0, 0.42, 0.84, 1.04), (0.0, 0.38, 0.72, 0.96))
 _Y = ((0.26, 0.42, 0.50, 0.50), (0.58, 0.66, 0.74, 0.76), (1.12, 1.14, 1.12, 1.06), (1.92, 1.84, 1.62, 1.38))
-_Z = ((0.52, 0.24, -0.06, -0.50), (0.92, 0.55, 0.10, -0.48), (0.86, 0.60, 0.12, -0.45), (0.22, 0.12, -0.14, -0.48))
+_Z = (
+    (0.52, 0.24, -0.06, -0.50),
+    (0.92, 0.55, 0.10, -0.48),
+    (0.86, 0.60, 0.12, -0.45),
+    (0.22, 0.12, -0.14, -0.48),
+)
 # The same for a mask under the nose and one under the chin; one that hangs is a strip a little bent.
 _LOWERED_Y = {
-    "nose-out": ((0.82, 0.86, 0.92, 0.95), (1.1, 1.1, 1.1, 1.1), (1.5, 1.46, 1.36, 1.25), (2.05, 1.95, 1.7, 1.5)),
-    "mouth-out": ((1.5, 1.46, 1.4, 1.3), (1.68, 1.62, 1.5, 1.4), (1.9, 1.84, 1.65, 1.5), (2.1, 2.05, 1.85, 1.65)),
+    "nose-out": (
+        (0.82, 0.86, 0.92, 0.95),
+        (1.1, 1.1, 1.1, 1.1),
+        (1.5, 1.46, 1.36, 1.25),
+        (2.05, 1.95, 1.7, 1.5),
+    ),
+    "mouth-out": (
+        (1.5, 1.46, 1.4, 1.3),
+        (1.68, 1.62, 1.5, 1.4),
+        (1.9, 1.84, 1.65, 1.5),
+        (2.1, 2.05, 1.85, 1.65),
+    ),
 }
 _LOWERED_Z = {
-    "nose-out": ((0.62, 0.46, 0.06, -0.5), (0.74, 0.55, 0.1, -0.48), (0.62, 0.46, 0.05, -0.46), (0.1, 0.05, -0.2, -0.5)),
-    "mouth-out": ((0.48, 0.34, 0.0, -0.45), (0.56, 0.4, 0.03, -0.44), (0.42, 0.28, -0.05, -0.46), (0.0, -0.05, -0.25, -0.5)),
+    "nose-out": (
+        (0.62, 0.46, 0.06, -0.5),
+        (0.74, 0.55, 0.1, -0.48),
+        (0.62, 0.46, 0.05, -0.46),
+        (0.1, 0.05, -0.2, -0.5),
+    ),
+    "mouth-out": (
+        (0.48, 0.34, 0.0, -0.45),
+        (0.56, 0.4, 0.03, -0.44),
+        (0.42, 0.28, -0.05, -0.46),
+        (0.0, -0.05, -0.25, -0.5),
+    ),
 }
 # How far the cut's bulge pushes each control point out: the middle, and half of it beside.
 _BULGE = ((0.2, 0.3, 0.0, 0.0), (1.0, 0.8, 0.2, 0.0), (1.1, 0.9, 0.2, 0.0), (0.3, 0.3, 0.1, 0.0))
@@ -42,7 +67,9 @@ def worn_surface(
         columns, rows: C and R.
     """
     control = _hanging() if wear == "hanging" else _worn(cut, wear)
-    points = np.einsum("rk,klx,cl->rcx", spline_matrix(v_knots, rows), control, spline_matrix(u_knots, columns))
+    points = np.einsum(
+        "rk,klx,cl->rcx", spline_matrix(v_knots, rows), control, spline_matrix(u_knots, columns)
+    )
     normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     for shared in (points, normals):

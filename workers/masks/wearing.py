@@ -27,7 +27,9 @@ _LOWERED = {
 HANGING_LENGTH, HANGING_WIDTH, HANGING_SWAY = 1.75, 0.72, 0.16
 
 
-def lowered_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str, seen: FloatArray) -> FloatArray:
+def lowered_points(
+    landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str, seen: FloatArray
+) -> FloatArray:
     """Return the (4, 7, 2) control points of a mask that leaves the nose, or nose and mouth, free.
 
     Args:
@@ -45,7 +47,10 @@ def lowered_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str,
             landmarks[start] + share * (landmarks[end] - landmarks[start]) + below * frame.unit * frame.down
         )
     numbers = np.interp((0.0, 0.3, 0.65, 1.0), (0.0, 1.0), (jaw_top, jaw_bottom))
-    for columns, jaw, shares in (([2, 1, 0], landmarks[:17], seen[0]), ([4, 5, 6], landmarks[16::-1], seen[1])):
+    for columns, jaw, shares in (
+        ([2, 1, 0], landmarks[:17], seen[0]),
+        ([4, 5, 6], landmarks[16::-1], seen[1]),
+    ):
         low = numbers.astype(int)
         rim = jaw[low] + (numbers - low)[:, None] * (jaw[low + 1] - jaw[low])
         rim = rim + np.linspace(0, hang, 4)[:, None] * frame.unit * frame.down
@@ -74,11 +79,7 @@ def hanging_points(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
     # The loop gathers the upper end; cloth widens below it and narrows again towards the free end.
     width = HANGING_WIDTH * frame.unit * (0.62 + 0.38 * np.sin(np.pi * np.clip(0.15 + 0.8 * along, 0, 1)))
     sway = side * HANGING_SWAY * frame.unit * along**1.5
-    centre = (
-        top
-        + (along * HANGING_LENGTH * frame.unit)[:, None] * frame.down
-        + sway[:, None] * frame.right
-    )
+    centre = top + (along * HANGING_LENGTH * frame.unit)[:, None] * frame.down + sway[:, None] * frame.right
     control: FloatArray = centre[None] + (across[:, None] * width)[..., None] * frame.right
     return control
 
