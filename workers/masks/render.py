@@ -28,9 +28,11 @@ MAX_SCALE = 4
 # Largest and smallest width of the fabric's picture, pixels; its height is 5/8 of that.
 MAX_FABRIC, MIN_FABRIC = 512, 64
 # Above KNEE brightness rises ever slower, and reaches at most KNEE + HEADROOM.
-KNEE, HEADROOM = np.float32(205), np.float32(50)
+KNEE, HEADROOM = np.float32(212), np.float32(43)
 # Tile of noise, pixels; larger masks repeat it.
 NOISE_TILE = 128
+# `Optics.noise` is what the flattest quarter of the pixels shows at the finest scale; there is more of it.
+NOISE_GAIN = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
         bright /= bright + HEADROOM
         bright *= HEADROOM
         color += bright
-    color += wide(_noise(size_wh, worn.optics, rng))
+    color += _noise(size_wh, worn, rng)
     shadow = cast_shadow(soft, worn.light.direction, worn.skin - origin_xy, worn.frame)
     return Picture(color, total, shadow)
 
@@ -187,14 +189,19 @@ def _fabric_size(mesh: Mesh, scale: int) -> tuple[int, int]:
     return width, width * 5 // 8
 
 
-def _noise(size_wh: tuple[int, int], optics: Optics, rng: np.random.Generator) -> Field:
-    """Return (h, w) float32 noise like that of the photograph, in levels."""
+def _noise(size_wh: tuple[int, int], worn: WornMask, rng: np.random.Generator) -> Field:
+    """Return (h, w, 3) float32 noise like that of the photograph, in levels."""
     width, height = size_wh
-    white = rng.standard_normal((NOISE_TILE, NOISE_TILE), dtype=np.float32)
-    # Noise in photographs is a little coarser than a pixel: demosaicing and JPEG have been over it.
-    tile = cv2.GaussianBlur(white, (0, 0), 0.5) * np.float32(max(optics.noise, 0.5))
-    noise: Field = np.tile(tile, (-(-height // NOISE_TILE), -(-width // NOISE_TILE)))[:height, :width]
-    return noise
+    fine, coarse, hue = rng.standard_normal((3, NOISE_TILE, NOISE_TILE), dtype=np.float32)
+    # Noise in photographs is coarser than a pixel, in hue more so: demosaicing and JPEG have been over it.
+    # A blur of sigma s leaves 1 / (2 s sqrt(pi)) of white noise's spread, from about s = 0.6 on.
+    luma = 0.8 / 0.62 * cv2.GaussianBlur(fine, (0, 0), 0.5) + 0.6 * 4.6 * cv2.GaussianBlur(coarse, (0, 0), 1.3)
+    luma *= np.float32(NOISE_GAIN * max(worn.optics.noise, 0.5))
+    hue = cv2.GaussianBlur(hue, (0, 0), 1.8)
+    hue *= np.float32(0.25 * 6.4 * worn.light.saturation * NOISE_GAIN * max(worn.optics.noise, 0.5))
+    tile = cv2.merge([luma + hue, luma - np.float32(0.3) * hue, luma - np.float32(0.5) * hue])
+    repeats = -(-height // NOISE_TILE), -(-width // NOISE_TILE), 1
+    return np.asarray(np.tile(tile, repeats)[:height, :width], np.float32)
 
 
 def _shrunk(picture: Field, size_wh: tuple[int, int]) -> Field:
