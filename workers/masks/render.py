@@ -195,7 +195,9 @@ def _noise(size_wh: tuple[int, int], worn: WornMask, rng: np.random.Generator) -
     fine, coarse, hue = rng.standard_normal((3, NOISE_TILE, NOISE_TILE), dtype=np.float32)
     # Noise in photographs is coarser than a pixel, in hue more so: demosaicing and JPEG have been over it.
     # A blur of sigma s leaves 1 / (2 s sqrt(pi)) of white noise's spread, from about s = 0.6 on.
-    luma = 0.8 / 0.62 * cv2.GaussianBlur(fine, (0, 0), 0.5) + 0.6 * 4.6 * cv2.GaussianBlur(coarse, (0, 0), 1.3)
+    luma = 0.8 / 0.62 * cv2.GaussianBlur(fine, (0, 0), 0.5) + 0.6 * 4.6 * cv2.GaussianBlur(
+        coarse, (0, 0), 1.3
+    )
     luma *= np.float32(NOISE_GAIN * max(worn.optics.noise, 0.5))
     hue = cv2.GaussianBlur(hue, (0, 0), 1.8)
     hue *= np.float32(0.25 * 6.4 * worn.light.saturation * NOISE_GAIN * max(worn.optics.noise, 0.5))
