@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import FloatArray, GrayImage, ImageBgr
 from workers.masks.frame import read_frame
@@ -16,7 +17,7 @@ from workers.masks.loops import lay_loops
 from workers.masks.mesh import lay_mesh
 from workers.masks.optics import read_optics
 from workers.masks.pose import Pose, read_pose
-from workers.masks.render import Box, Field, Picture, WornMask, render, wide
+from workers.masks.render import Box, Field, Picture, WornMask, render, throw_shadow, wide
 from workers.masks.shadow import skin_outline
 from workers.masks.spec import MaskSpec
 
@@ -26,11 +27,13 @@ class PaintedMask:
     """A mask that was painted.
 
     Attributes:
-        window: x1, y1, x2, y2 outside which nothing changed.
+        changed: x1, y1, x2, y2 outside which nothing changed.
+        window: of the mask without its shadow.
         cover: (h, w) uint8 how far it covers the window, 0..255.
         pose: how the head is turned.
     """
 
+    changed: Box
     window: Box
     cover: GrayImage
     pose: Pose
@@ -107,7 +110,7 @@ def paint(
     """
     return paint_mask(
         canvas_bgr, alpha, landmarks, mask_spec, rng, limit_xyxy=limit_xyxy, light_from=light_from
-    ).window
+    ).changed
 
 
 def paint_mask(
@@ -139,23 +142,41 @@ def paint_mask(
         skin=skin_outline(points, frame),
     )
     window = _window(worn, limit)
-    x1, y1, x2, y2 = window
-    level = _blend(canvas_bgr[y1:y2, x1:x2], alpha[y1:y2, x1:x2], render(worn, window, rng))
-    return PaintedMask(window, level, pose)
+    around = _grown(window, worn.shadow_px, limit)
+    picture = render(worn, window, rng)
+    _darken(_part(canvas_bgr, around), throw_shadow(worn, picture.fabric, window, around))
+    level = _blend(_part(canvas_bgr, window), _part(alpha, window), picture)
+    return PaintedMask(around, window, level, pose)
+
+
+def _darken(skin: ImageBgr, shadow: Field) -> None:
+    """Take a part of its light from a part of the image, in place."""
+    skin[...] = cv2.multiply(skin, wide(1 - shadow), dtype=cv2.CV_8U)
 
 
 def _blend(skin: ImageBgr, under: GrayImage, picture: Picture) -> GrayImage:
-    """Lay a mask and its shadow over a part of the image, its cover over that of other masks; return that cover."""
+    """Lay a mask over a part of the image and its cover over that of other masks; return that cover."""
     level: Field = np.rint(picture.cover * np.float32(255))
     share: Field = level / np.float32(255)
     mixed = picture.color * wide(share)
-    rest: Field = (1 - share) * (1 - picture.shadow)
-    mixed += skin * wide(rest)
+    mixed += skin * wide(1 - share)
     # Rounds, and stops at 0 and 255.
     skin[...] = cv2.convertScaleAbs(np.maximum(mixed, 0, out=mixed))
     cover: GrayImage = level.astype(np.uint8)
     np.maximum(under, cover, out=under)
     return cover
+
+
+def _part(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.uint8]:
+    """Return the view of an image's pixels in a box."""
+    x1, y1, x2, y2 = box
+    return image[y1:y2, x1:x2]
+
+
+def _grown(box: Box, by: int, limit: Box) -> Box:
+    """Return a box grown on all sides, within a limit."""
+    x1, y1, x2, y2 = box
+    return max(x1 - by, limit[0]), max(y1 - by, limit[1]), min(x2 + by, limit[2]), min(y2 + by, limit[3])
 
 
 def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:

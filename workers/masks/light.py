@@ -115,7 +115,7 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pos
     patches = np.clip(smooth / typical, 0.5, 1.6).astype(np.float32) ** np.float32(PATCH_POWER)
     saturation = _saturation(small)
     return Light(
-        exposure=_exposure(luma, typical),
+        exposure=_exposure(luma[skin], typical),
         tint=_tint(small[skin], saturation),
         saturation=saturation,
         harmonics=harmonics,
@@ -212,14 +212,14 @@ def _skin(
     return inside > 0 if inside.any() else np.ones_like(inside, dtype=bool)
 
 
-def _exposure(luma: Field, typical: float) -> float:
-    """Return how bright the photograph is: 1 well exposed, less in the dark.
+def _exposure(luma: FloatArray, typical: float) -> float:
+    """Return how bright the photograph is at skin of these (N,) luminances: 1 well exposed, less in the dark.
 
     Skin alone would darken the mask of a dark face, the brightest spots alone believe in a lamp behind it.
     """
     white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
-    return float(np.clip(1.08 * exposure**0.75, 0.08, 1.25))
+    return float(np.clip(1.14 * exposure**0.75, 0.08, 1.25))
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:

@@ -21,7 +21,7 @@ FAR_SIDE_YAW = 0.30
 # Elastic is about 3 mm wide, where the eyes are 63 mm apart.
 WIDTH_PER_UNIT = 0.045
 # Points along one band.
-STEPS = 12
+STEPS = 10
 ELASTIC_BGR = np.array([226, 229, 230], dtype=np.float32)
 RUBBER_BGR = np.array([168, 204, 222], dtype=np.float32)
 

@@ -36,7 +36,8 @@ def _flowers(base: Color, second: Color, size_wh: tuple[int, int], rng: np.rando
                     cloth, place + 0.62 * big * np.array([np.cos(angle), np.sin(angle)]), 0.46 * big, petals
                 )
             _disc(cloth, place, 0.34 * big, 0.4 * base + np.array([30, 110, 140], np.float32))
-    return cloth.astype(np.float32)
+    # Hundreds of smooth discs would take longer than all the rest of a mask: hard ones are blurred at once.
+    return np.asarray(cv2.GaussianBlur(cloth, (0, 0), 0.7), np.float32)
 
 
 def _motif(base: Color, second: Color, size_wh: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -96,7 +97,7 @@ def _hue(color: Color, rng: np.random.Generator) -> Color:
 
 def _disc(cloth: npt.NDArray[np.uint8], place: npt.NDArray[np.float64], radius: float, color: Color) -> None:
     x, y = _fixed(place).tolist()
-    cv2.circle(cloth, (x, y), max(1, round(radius * (1 << _SHIFT))), _ints(color), -1, cv2.LINE_AA, _SHIFT)
+    cv2.circle(cloth, (x, y), max(1, round(radius * (1 << _SHIFT))), _ints(color), -1, cv2.LINE_8, _SHIFT)
 
 
 def _line(

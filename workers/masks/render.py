@@ -12,6 +12,7 @@ import numpy.typing as npt
 from common.arrays import FloatArray
 from workers.masks.fabrics import weave
 from workers.masks.frame import FaceFrame
+from workers.masks.grain import grain
 from workers.masks.light import LUMA, Light, light_fabric, light_map
 from workers.masks.loops import Band, draw_loops, loop_color
 from workers.masks.mesh import Mesh
@@ -29,10 +30,6 @@ MAX_SCALE = 4
 MAX_FABRIC, MIN_FABRIC = 512, 64
 # Above KNEE brightness rises ever slower, and reaches at most KNEE + HEADROOM.
 KNEE, HEADROOM = np.float32(212), np.float32(43)
-# Tile of noise, pixels; larger masks repeat it.
-NOISE_TILE = 128
-# `Optics.noise` is what the flattest quarter of the pixels shows at the finest scale; there is more of it.
-NOISE_GAIN = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,13 @@ class WornMask:
 
     @property
     def margin_px(self) -> int:
-        """How far beyond mesh and bands a pixel may change."""
-        return math.ceil(3 * self.edge_px + 0.26 * self.frame.unit) + 2
+        """How far beyond mesh and bands the mask may cover a pixel."""
+        return math.ceil(3 * self.edge_px + 0.05 * self.frame.unit) + 2
+
+    @property
+    def shadow_px(self) -> int:
+        """How far beyond that its shadow may fall."""
+        return math.ceil(0.21 * self.frame.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,12 @@ class Picture:
     Attributes:
         color: (h, w, 3) float32 of the mask, 0..255 and a little beyond.
         cover: (h, w) float32, 0..1, of mask and loops.
-        shadow: (h, w) float32, the part of the light that the mask takes from the skin beside it.
+        fabric: (h, w) float32, 0..1, of the mask alone: it throws a shadow, loops throw none.
     """
 
     color: Field
     cover: Field
-    shadow: Field
+    fabric: Field
 
 
 def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
@@ -114,9 +116,17 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
         bright /= bright + HEADROOM
         bright *= HEADROOM
         color += bright
-    color += _noise(size_wh, worn, rng)
-    shadow = cast_shadow(soft, worn.light.direction, worn.skin - origin_xy, worn.frame)
-    return Picture(color, total, shadow)
+    color += grain(size_wh, worn.optics.noise, worn.light.saturation, rng)
+    return Picture(color, total, soft)
+
+
+def throw_shadow(worn: WornMask, fabric: Field, window: Box, around: Box) -> Field:
+    """Return the (h, w) float32 part of the light that a mask takes from `around`, a box about its window."""
+    pads = window[1] - around[1], around[3] - window[3], window[0] - around[0], around[2] - window[2]
+    cover = cv2.copyMakeBorder(fabric, *pads, cv2.BORDER_CONSTANT, value=0)
+    return cast_shadow(
+        np.asarray(cover, np.float32), worn.light.direction, worn.skin - around[:2], worn.frame
+    )
 
 
 def _dress(
@@ -187,23 +197,6 @@ def _fabric_size(mesh: Mesh, scale: int) -> tuple[int, int]:
     length = float(np.hypot(*np.diff(middle, axis=0).T).sum())
     width = min(MAX_FABRIC, max(MIN_FABRIC, math.ceil(length * scale)))
     return width, width * 5 // 8
-
-
-def _noise(size_wh: tuple[int, int], worn: WornMask, rng: np.random.Generator) -> Field:
-    """Return (h, w, 3) float32 noise like that of the photograph, in levels."""
-    width, height = size_wh
-    fine, coarse, hue = rng.standard_normal((3, NOISE_TILE, NOISE_TILE), dtype=np.float32)
-    # Noise in photographs is coarser than a pixel, in hue more so: demosaicing and JPEG have been over it.
-    # A blur of sigma s leaves 1 / (2 s sqrt(pi)) of white noise's spread, from about s = 0.6 on.
-    luma = 0.8 / 0.62 * cv2.GaussianBlur(fine, (0, 0), 0.5) + 0.6 * 4.6 * cv2.GaussianBlur(
-        coarse, (0, 0), 1.3
-    )
-    luma *= np.float32(NOISE_GAIN * max(worn.optics.noise, 0.5))
-    hue = cv2.GaussianBlur(hue, (0, 0), 1.8)
-    hue *= np.float32(0.25 * 6.4 * worn.light.saturation * NOISE_GAIN * max(worn.optics.noise, 0.5))
-    tile = cv2.merge([luma + hue, luma - np.float32(0.3) * hue, luma - np.float32(0.5) * hue])
-    repeats = -(-height // NOISE_TILE), -(-width // NOISE_TILE), 1
-    return np.asarray(np.tile(tile, repeats)[:height, :width], np.float32)
 
 
 def _shrunk(picture: Field, size_wh: tuple[int, int]) -> Field:
