@@ -102,8 +102,8 @@ def test_a_grey_photograph_has_neither_saturation_nor_tint() -> None:
 
 def test_half_the_light_is_about_half_the_exposure() -> None:
     ratio = _light((PHOTO * 0.4).astype(np.uint8)).exposure / _light((PHOTO * 0.8).astype(np.uint8)).exposure
-    # 0.5 to the power of 0.75.
-    assert ratio == pytest.approx(0.595, abs=0.03)
+    # 4.1 r / (2.6 + r) at r = 0.4 and 0.8, which is about what this skin sends back.
+    assert ratio == pytest.approx(0.567, abs=0.03)
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.5])

@@ -23,6 +23,8 @@ SAMPLES = 32
 LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 # Blue, green, red over luminance of well-lit skin: the median of the faces of ../shared/faces.
 SKIN_TINT = np.array([0.78, 0.91, 1.26], dtype=np.float32)
+# How far skins differ from that by themselves.
+SKIN_CAST = 0.06
 # Luminance of skin, and of the brightest things around it, in a well exposed photograph.
 GOOD_SKIN, GOOD_WHITE = 140.0, 208.0
 # How far light goes up and down from that on a surface that faces the camera, as a logarithm: what is
@@ -219,7 +221,8 @@ def _exposure(luma: FloatArray, typical: float) -> float:
     """
     white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
-    return float(np.clip(1.14 * exposure**0.75, 0.08, 1.25))
+    # Cameras lift what is a little dark, and leave the night dark.
+    return float(np.clip(4.1 * exposure / (2.6 + exposure), 0.06, 1.25))
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:
@@ -234,7 +237,10 @@ def _tint(skin_bgr: npt.NDArray[np.float32], saturation: float) -> npt.NDArray[n
     """Return (3,) factors that carry a part of the light's colour on to the mask."""
     mean = np.maximum(skin_bgr.mean(axis=0), 2.0)
     cast = mean / float(mean @ LUMA) / SKIN_TINT
-    tint = 1 + np.float32(0.5 * saturation) * np.clip(cast - 1, -0.3, 0.3)
+    # Small casts are the skin's own; a lamp's are large.
+    largest = max(float(np.abs(cast - 1).max()), 1e-3)
+    believed = 0.85 * max(0.0, 1 - SKIN_CAST / largest) * min(1.0, 0.45 / largest)
+    tint = 1 + np.float32(believed * saturation) * (cast - 1)
     normalised: npt.NDArray[np.float32] = (
         (tint / (tint @ LUMA)).astype(np.float32) if saturation > 0 else np.ones(3, np.float32)
     )
