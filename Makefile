@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUFF_TARGETS := common producer workers migrations tests benchmarks
 
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test check bench realism lookbook soak clean
 
 help:
 	@echo "make setup   a virtual environment in .venv, with .venv/bin/maskmill"
@@ -13,6 +13,8 @@ help:
 	@echo "make test    lint, types, migrations and all tests"
 	@echo "make soak    the long tests"
 	@echo "make bench   how fast the whole job is, and where the time goes"
+	@echo "make realism how real drawn masks are, in figures; FACES=folder, default ../shared/faces"
+	@echo "make lookbook every kind of mask x pose x light, as pages in output/lookbook"
 
 setup: $(STAMP)
 
@@ -41,6 +43,14 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.job $(BENCH_ARGS)
+
+FACES ?= ../shared/faces
+
+realism: setup
+	$(BIN)/python -m benchmarks.realism $(FACES) $(REALISM_ARGS)
+
+lookbook: setup
+	$(BIN)/python -m benchmarks.lookbook --faces $(FACES) $(LOOKBOOK_ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

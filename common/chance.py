@@ -18,6 +18,14 @@ def _encode(part: bytes | str | int) -> bytes:
     return tag + len(body).to_bytes(8, "big") + body
 
 
+def seed_for(seed: int, rel_path: bytes, *key: str | int) -> int:
+    """Return the 128-bit seed of one purpose on one image; arguments as in `rng_for`."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (seed, rel_path, *key):
+        digest.update(_encode(part))
+    return int.from_bytes(digest.digest(), "big")
+
+
 def rng_for(seed: int, rel_path: bytes, *key: str | int) -> np.random.Generator:
     """Return the generator of one purpose on one image: the same on every machine, worker and retry.
 
@@ -26,8 +34,5 @@ def rng_for(seed: int, rel_path: bytes, *key: str | int) -> np.random.Generator:
         rel_path: the image's path from its root, POSIX bytes.
         key: what the numbers are for, such as `"texture", variant, face_index`; the order counts.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (seed, rel_path, *key):
-        digest.update(_encode(part))
     # PCG64 is named, not left to `default_rng`, whose choice may change with a NumPy release.
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest.digest(), "big")))
+    return np.random.Generator(np.random.PCG64(seed_for(seed, rel_path, *key)))

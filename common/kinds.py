@@ -6,6 +6,7 @@ Pure data: the command line imports it, so it needs nothing but the standard lib
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -32,12 +33,15 @@ class MaskKind:
 
 MASK_TYPES: Final = ("surgical", "N95", "KN95", "cloth")
 
+WEARS: Final = ("correct", "nose-out", "mouth-out", "hanging")
+"""How a mask is worn: over nose and mouth, under the nose, under the mouth, from one ear."""
+
 PATTERNS: Final = MappingProxyType(
     {
         "surgical": ("pleated",),
-        "N95": ("cup", "valve"),
+        "N95": ("cup", "valve", "duckbill"),
         "KN95": ("folded",),
-        "cloth": ("plain", "striped", "checked", "dotted"),
+        "cloth": ("plain", "striped", "checked", "dotted", "floral", "knitted", "printed", "camouflage"),
     }
 )
 """The patterns of each type; the first is the plain one that a bare type name stands for."""
@@ -52,6 +56,7 @@ KINDS: Final = (
     MaskKind("N95-white", "N95", "#efeeea", "cup"),
     MaskKind("N95-grey", "N95", "#b9bcbd", "cup"),
     MaskKind("N95-valve", "N95", "#e6e3da", "valve"),
+    MaskKind("N95-duckbill", "N95", "#f3f2ee", "duckbill"),
     MaskKind("KN95-white", "KN95", "#f0f0ee", "folded"),
     MaskKind("KN95-black", "KN95", "#28282b", "folded"),
     MaskKind("KN95-grey", "KN95", "#8d9196", "folded"),
@@ -66,6 +71,12 @@ KINDS: Final = (
     MaskKind("cloth-checked-green", "cloth", "#4e7a5c", "checked"),
     MaskKind("cloth-dotted-purple", "cloth", "#5d4a7d", "dotted"),
     MaskKind("cloth-dotted-rose", "cloth", "#d59aa6", "dotted"),
+    MaskKind("cloth-floral-blue", "cloth", "#3f5f92", "floral"),
+    MaskKind("cloth-floral-cream", "cloth", "#e6dccb", "floral"),
+    MaskKind("cloth-knitted-grey", "cloth", "#74777c", "knitted"),
+    MaskKind("cloth-knitted-wine", "cloth", "#6e2a3c", "knitted"),
+    MaskKind("cloth-printed-teal", "cloth", "#2f7f86", "printed"),
+    MaskKind("cloth-camouflage", "cloth", "#5f6548", "camouflage"),
 )
 
 _CANONICAL_TYPES: Final = MappingProxyType({name.lower(): name for name in MASK_TYPES})
@@ -83,6 +94,21 @@ def parse_mask_type(text: str) -> str:
     if name is None:
         raise UsageError(f"--mask-type must be one of {', '.join(MASK_TYPES)}, got {text!r}")
     return name
+
+
+def parse_wears(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return ways of wearing in the order of `WEARS`, each once; `mixed` means all, nothing `correct`.
+
+    Raises:
+        UsageError: a word is none.
+    """
+    asked = {text.strip().lower().replace("_", "-") for text in texts}
+    unknown = sorted(asked - {*WEARS, "mixed"})
+    if unknown:
+        raise UsageError(f"--wear must be one of {', '.join(WEARS)}, mixed, got {unknown[0]!r}")
+    if "mixed" in asked:
+        return WEARS
+    return tuple(wear for wear in WEARS if wear in asked) or ("correct",)
 
 
 def parse_mask_color(text: str) -> str:

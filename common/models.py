@@ -144,7 +144,12 @@ class Face(Base):
 
 
 class Mask(Base):
-    """What was drawn on one face in one variant, or why the face was left alone (`reason`)."""
+    """What was drawn on one face in one variant, or why the face was left alone (`reason`).
+
+    `texture` is the seed of folds and weave, hexadecimal; yaw, pitch and roll are degrees; the visible part
+    of the mask lies in the box x1, y1, x2, y2 (pixels, maxima exclusive) and is outlined by `polygon`, a
+    list of [x, y]. They are empty where nothing was drawn, and in rows of earlier versions.
+    """
 
     __tablename__ = "masks"
     __table_args__ = (UniqueConstraint("image_id", "variant", "face_index"),)
@@ -160,6 +165,16 @@ class Mask(Base):
     rotation_angle: Mapped[float] = mapped_column(Float)
     reason: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(Text)
+    wear: Mapped[str | None] = mapped_column(String(16))
+    texture: Mapped[str | None] = mapped_column(String(32))
+    yaw: Mapped[float | None] = mapped_column(Float)
+    pitch: Mapped[float | None] = mapped_column(Float)
+    roll: Mapped[float | None] = mapped_column(Float)
+    x1: Mapped[int | None] = mapped_column(Integer)
+    y1: Mapped[int | None] = mapped_column(Integer)
+    x2: Mapped[int | None] = mapped_column(Integer)
+    y2: Mapped[int | None] = mapped_column(Integer)
+    polygon: Mapped[list[list[int]] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Artifact(Base):

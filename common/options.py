@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.errors import UsageError
-from common.kinds import parse_mask_color, parse_mask_type
+from common.kinds import parse_mask_color, parse_mask_type, parse_wears
 from common.styles import check_side, expand_styles
 
 SaveFull: TypeAlias = Literal["auto", "always", "never"]
@@ -20,7 +20,7 @@ MAX_DETECT_SIDE = 4096
 _ADDITIVE = frozenset(
     {"n_augmentations", "with_original", "crop_styles", "full_masked", "full_original", "labels"}
 )
-_FLAG_OF = {"mask_types": "mask-type", "mask_colors": "mask-color"}
+_FLAG_OF = {"mask_types": "mask-type", "mask_colors": "mask-color", "wears": "wear"}
 
 
 class JobOptions(BaseModel):
@@ -36,6 +36,8 @@ class JobOptions(BaseModel):
         full_masked: write `<stem>_aug<i>_masked.png`.
         full_original: write `<stem>_original.png`.
         labels: write the alpha of each variant, `<stem>_aug<i>_mask.png`.
+        wears: how masks are worn, drawn uniformly; in the order of `common.kinds.WEARS`.
+        skip_masked: path of an ONNX classifier; a face that it calls masked already is left alone.
         min_face: `""`, pixels of the box diagonal, or `N%` of the image's short side.
         detect_side: the detector sees images with a long side of at most so many pixels.
     """
@@ -53,6 +55,8 @@ class JobOptions(BaseModel):
     mask_types: tuple[str, ...] = ()
     mask_colors: tuple[str, ...] = ()
     mask_per_face: bool = False
+    wears: tuple[str, ...] = ("correct",)
+    skip_masked: str | None = None
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     detector: Literal["centerface", "rfb"] = "centerface"
     detector_model: str | None = None
@@ -74,6 +78,11 @@ class JobOptions(BaseModel):
     @classmethod
     def _colors_are_hex(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(parse_mask_color(one) for one in value))
+
+    @field_validator("wears")
+    @classmethod
+    def _wears_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return parse_wears(value)
 
     @field_validator("crop_styles")
     @classmethod

@@ -41,6 +41,13 @@ LOG_COLUMNS = (
     "size",
     "sha256",
     "worker",
+    "wear",
+    "yaw",
+    "pitch",
+    "roll",
+    "mask_texture",
+    "mask_box",
+    "mask_polygon",
 )
 FACE_COLUMNS = (
     "image_path",
@@ -185,16 +192,37 @@ class Exporter:
     def _mask_cells(self, drawn: Sequence[Row[Any]], *, has_one_face: bool) -> Record:
         if not drawn:
             return {}
-        columns = {
+        chosen = {
             "mask_type": [mask.mask_type for mask in drawn],
             "mask_color": [mask.mask_color for mask in drawn],
             "mask_y_offset": [mask.y_offset for mask in drawn],
             "mask_rotation_angle": [mask.rotation_angle for mask in drawn],
             "mask_kind": [mask.kind for mask in drawn],
+            "wear": [mask.wear for mask in drawn],
+            "mask_texture": [mask.texture for mask in drawn],
         }
-        if self._job.options.mask_per_face and not has_one_face and len(drawn) > 1:
-            return {name: _json(values) for name, values in columns.items()}
-        return {name: values[0] for name, values in columns.items()}
+        seen: dict[str, list[object]] = {
+            "yaw": [mask.yaw for mask in drawn],
+            "pitch": [mask.pitch for mask in drawn],
+            "roll": [mask.roll for mask in drawn],
+            "mask_box": [None if mask.x1 is None else [mask.x1, mask.y1, mask.x2, mask.y2] for mask in drawn],
+            "mask_polygon": [mask.polygon for mask in drawn],
+        }
+        several = not has_one_face and len(drawn) > 1
+        return {
+            **{
+                name: _cell(values, as_list=several and self._job.options.mask_per_face)
+                for name, values in chosen.items()
+            },
+            **{name: _cell(values, as_list=several) for name, values in seen.items()},
+        }
+
+
+def _cell(values: Sequence[object], *, as_list: bool) -> object:
+    """What stands in a cell for one mask, or for all of a picture: lists as JSON."""
+    if as_list:
+        return _json(values)
+    return _json(values[0]) if isinstance(values[0], list) else values[0]
 
 
 _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Exporter], Iterator[Record]]]] = {

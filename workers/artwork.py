@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from common.ledger.results import MaskRow
 from common.options import JobOptions
 from workers.crops import STYLES, crop, matrix_for
 from workers.landmarks.base import Landmarker
-from workers.masks.choose import choose
-from workers.masks.draw import paint
+from workers.masks.already import MaskJudge
+from workers.masks.choose import choose, texture_seed
+from workers.masks.draw import PaintedMask, paint_mask
 from workers.masks.judge import points_agree
 from workers.times import PartTimes
 
@@ -37,6 +38,7 @@ class FacePoints:
         points68: (68, 2), pixels.
         crop_points5: (5, 2), the detector's points, or those of the landmarks where it has none.
         detector_points5: (5, 2) or None.
+        is_masked: it wears a mask already and is left alone.
     """
 
     id: int
@@ -45,18 +47,23 @@ class FacePoints:
     points68: FloatArray
     crop_points5: FloatArray
     detector_points5: FloatArray | None
+    is_masked: bool = False
 
 
 def find_points(
-    landmarker: Landmarker, image_bgr: ImageBgr, faces: Sequence[ClaimedFace]
+    landmarker: Landmarker,
+    image_bgr: ImageBgr,
+    faces: Sequence[ClaimedFace],
+    mask_judge: MaskJudge | None = None,
 ) -> list[FacePoints]:
-    """The landmarks of every accepted face of an image."""
+    """The landmarks of every accepted face of an image, and whether it wears a mask already."""
     if not faces:
         return []
     boxes = np.array([face.box for face in faces], dtype=np.float64)
     given = [face.points_5 for face in faces]
     detector_points = None if any(points is None for points in given) else np.array(given, dtype=np.float64)
     found = landmarker.find(image_bgr, boxes, detector_points)
+    masked = [False] * len(faces) if mask_judge is None else mask_judge.masked(image_bgr, boxes)
     return [
         FacePoints(
             id=face.id,
@@ -65,6 +72,7 @@ def find_points(
             points68=found.points68[k],
             crop_points5=found.points5[k] if detector_points is None else detector_points[k],
             detector_points5=None if detector_points is None else detector_points[k],
+            is_masked=masked[k],
         )
         for k, face in enumerate(faces)
     ]
@@ -123,29 +131,60 @@ def draw_variant(
     for face in faces:
         whose = face.face_index if options.mask_per_face else None
         spec, rng = choose(
-            options.seed, relative_path, variant, whose, options.mask_types, options.mask_colors
+            options.seed,
+            relative_path,
+            variant,
+            whose,
+            options.mask_types,
+            options.mask_colors,
+            options.wears,
         )
-        reason: UndrawableFace | None = None
+        row = MaskRow(
+            variant=variant,
+            face_index=face.face_index,
+            kind=spec.kind,
+            mask_type=spec.mask_type,
+            mask_color=spec.color,
+            y_offset=spec.y_offset,
+            rotation_angle=spec.rotation_deg,
+            wear=spec.wear,
+            texture=texture_seed(options.seed, relative_path, variant, whose),
+        )
         try:
-            if face.detector_points5 is not None:
-                points_agree(face.points68, face.detector_points5)
-            paint(canvas, alpha, face.points68, spec, rng, limit_xyxy=face.limit_xyxy, light_from=image_bgr)
-        except UndrawableFace as exc:
-            reason = exc
-        rows.append(
-            MaskRow(
-                variant=variant,
-                face_index=face.face_index,
-                kind=spec.kind,
-                mask_type=spec.mask_type,
-                mask_color=spec.color,
-                y_offset=spec.y_offset,
-                rotation_angle=spec.rotation_deg,
-                reason=None if reason is None else reason.reason,
-                message=None if reason is None else str(reason),
+            _judge_face(face)
+            painted = paint_mask(
+                canvas, alpha, face.points68, spec, rng, limit_xyxy=face.limit_xyxy, light_from=image_bgr
             )
-        )
+        except UndrawableFace as exc:
+            rows.append(replace(row, reason=exc.reason, message=str(exc)))
+            continue
+        rows.append(_with_place(row, painted))
     return canvas, alpha, rows
+
+
+def _judge_face(face: FacePoints) -> None:
+    """Raise UndrawableFace for a face that is masked already, or whose points are not trusted."""
+    if face.is_masked:
+        raise UndrawableFace("already-masked", "the classifier says that it wears a mask")
+    if face.detector_points5 is not None:
+        points_agree(face.points68, face.detector_points5)
+
+
+def _with_place(row: MaskRow, painted: PaintedMask) -> MaskRow:
+    """The row with the head's turn, and the box and outline of what can be seen of the mask."""
+    x1, y1, x2, y2 = painted.box_xyxy() or (None, None, None, None)
+    pose = painted.pose
+    return replace(
+        row,
+        yaw=pose.yaw_deg,
+        pitch=pose.pitch_deg,
+        roll=pose.roll_deg,
+        x1=x1,
+        y1=y1,
+        x2=x2,
+        y2=y2,
+        polygon=painted.polygon(),
+    )
 
 
 def grown_by_half(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

@@ -89,7 +89,9 @@ def augment_image(
     """
     planned = plan_artifacts(job.options, image.stem, [face.face_index for face in image.faces])
     with times.part("landmarks"):
-        faces = find_points(runtime.landmarker(job.options), image_bgr, image.faces)
+        faces = find_points(
+            runtime.landmarker(job.options), image_bgr, image.faces, runtime.mask_judge(job.options)
+        )
     artifacts: list[ArtifactRow] = []
 
     def stage(artifact: PlannedArtifact, data: bytes) -> None:

@@ -38,7 +38,7 @@ def preview_image(
         for row in sorted(accepted, key=lambda row: row.face_index or 0)
     ]
     with times.part("landmarks"):
-        points = find_points(runtime.landmarker(options), image_bgr, faces)
+        points = find_points(runtime.landmarker(options), image_bgr, faces, runtime.mask_judge(options))
     files: dict[bytes, bytes] = {}
 
     def keep(artifact: PlannedArtifact, data: bytes) -> None:

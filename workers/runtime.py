@@ -23,6 +23,7 @@ from workers.detectors.base import Detector
 from workers.detectors.registry import open_detector
 from workers.landmarks.base import Landmarker
 from workers.landmarks.registry import open_landmarker
+from workers.masks.already import MaskJudge, open_mask_judge
 
 log = logging.getLogger("maskmill.worker")
 
@@ -44,6 +45,7 @@ class Runtime:
     storing_s: float = 0.0
     _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
     _landmarkers: dict[tuple[object, ...], Landmarker] = field(default_factory=dict)
+    _mask_judges: dict[str, MaskJudge] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -115,6 +117,20 @@ class Runtime:
                 options.landmarks, path, device=self.settings.device, threads=1
             )
         return self._landmarkers[key]
+
+    def mask_judge(self, options: JobOptions) -> MaskJudge | None:
+        """The classifier of masked faces that a job asks for, opened once; None without `--skip-masked`.
+
+        Raises:
+            UnfitError: it is missing or unfit on this machine.
+        """
+        if options.skip_masked is None:
+            return None
+        if options.skip_masked not in self._mask_judges:
+            self._mask_judges[options.skip_masked] = open_mask_judge(
+                Path(options.skip_masked), device=self.settings.device, threads=1
+            )
+        return self._mask_judges[options.skip_masked]
 
 
 def find_model(name: str, explicit: str | None, settings: Settings) -> Path:

@@ -74,6 +74,16 @@ class MaskRow:
     rotation_angle: float
     reason: str | None = None
     message: str | None = None
+    wear: str | None = None
+    texture: str | None = None
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    x1: int | None = None
+    y1: int | None = None
+    x2: int | None = None
+    y2: int | None = None
+    polygon: list[list[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

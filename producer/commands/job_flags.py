@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from common.kinds import MASK_TYPES
+from common.kinds import MASK_TYPES, WEARS
 from common.styles import CROP_STYLES
 from producer.commands.setting_flags import given_settings, setting_flags
 
@@ -34,6 +34,11 @@ _FLAGS = [
     click.option("--mask-color", "mask_colors", multiple=True, metavar="#RRGGBB",
                  help="Instead of the palette; repeatable."),
     click.option("--mask-per-face", is_flag=True, help="A type and colour for each face, not for each variant."),
+    click.option("--wear", "wears", multiple=True, default=["correct"], show_default=True, metavar="WAY",
+                 help=f"{', '.join(WEARS)}; repeatable; mixed: all of them."),
+    click.option("--skip-masked", metavar="PATH",
+                 help="ONNX classifier: faces that wear a mask already are left alone. It takes float32 [n, 3, H, W], RGB, "
+                 "0 to 1, the face box; it gives [n] or [n, 1] how likely masked, or [n, 2] scores bare, masked."),
     click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same pictures."),
     click.option("--save-full", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
                  help="Whole pictures as PNG. auto: with --no-crop or --no-mask."),
@@ -87,6 +92,8 @@ def read_request(flags: dict[str, Any]) -> Any:
             "mask_types": flags["mask_types"],
             "mask_colors": flags["mask_colors"],
             "mask_per_face": flags["mask_per_face"],
+            "wears": flags["wears"],
+            "skip_masked": _absolute(flags["skip_masked"]),
             "seed": flags["seed"],
             "labels": flags["labels"] and not flags["no_mask"],
             "detector": flags["detector"],
@@ -141,12 +148,17 @@ def require_models(request: Any, settings: Any) -> None:
     """
     from pathlib import Path
 
+    from common.errors import UnfitError
     from common.weights import find
 
     options = request.options
     wanted = ((options.detector, options.detector_model), (options.landmarks, options.landmark_model))
     for name, explicit in wanted:
         find(name, None if explicit is None else Path(explicit), settings.models)
+    if options.skip_masked is not None and not os.path.isfile(options.skip_masked):
+        raise UnfitError(
+            f"--skip-masked {options.skip_masked}: no such file; give the ONNX file of a classifier"
+        )
     if settings.device.startswith("cuda") or any(explicit is not None for _, explicit in wanted):
         # A model of the user's, or a device asked for by name, is tried before anything is written.
         from workers.runtime import Runtime

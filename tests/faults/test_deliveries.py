@@ -38,8 +38,16 @@ def test_f12_every_message_sent_three_times_changes_nothing(
     assert findings.states == {"done": count}
     assert findings.tree_hash == expected.tree_hash
     if count > 100:
-        note_figures("F12", "every message sent three times", images=count, disturbances="×3", lost=cluster.lost(),
-                     beyond_ideal=findings.beyond_ideal, orphans=findings.temporaries)  # fmt: skip
+        note_figures(
+            "F12",
+            "every message sent three times",
+            images=count,
+            disturbances="×3",
+            lost=cluster.lost(),
+            beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
+            orphans=findings.temporaries,
+        )
 
 
 def test_f12_a_message_that_comes_back_after_the_end_changes_nothing(
@@ -75,8 +83,16 @@ def test_f12_a_visibility_timeout_shorter_than_a_task_changes_nothing(
     findings = cluster.check()
     assert findings.states == {"done": 32}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F12", "visibility timeout 5 s, tasks of 8 s", images=32, disturbances="", lost=cluster.lost(),
-                 beyond_ideal=findings.beyond_ideal, orphans=findings.temporaries)  # fmt: skip
+    note_figures(
+        "F12",
+        "visibility timeout 5 s, tasks of 8 s",
+        images=32,
+        disturbances="",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        orphans=findings.temporaries,
+    )
 
 
 def test_messages_in_reverse_order_change_nothing(
@@ -188,9 +204,17 @@ def test_f16_hostile_messages_are_refused_and_written_down(
     assert len(reasons) >= len(refused) - 1, reasons
     assert all(len(reason) < 2001 for reason in reasons)
     assert not list(tmp_path.rglob("marker-of-code-that-ran"))
-    note_figures("F16", "hostile messages", images=32, disturbances=f"{len(refused) + 10} messages",
-                 lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, orphans=findings.temporaries,
-                 notes=f"{len(reasons)} written down, {cluster.restarts} restarts of the worker")  # fmt: skip
+    note_figures(
+        "F16",
+        "hostile messages",
+        images=32,
+        disturbances=f"{len(refused) + 10} messages",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        orphans=findings.temporaries,
+        notes=f"{len(reasons)} written down, {cluster.restarts} restarts of the worker",
+    )
 
 
 def test_f16_rows_that_lead_out_of_the_roots_are_refused(

@@ -74,9 +74,17 @@ def test_f14_hostile_inputs_get_one_row_each_and_disturb_no_other(
     assert findings.more_starts == 0
     if good > 100:
         codes = ", ".join(f"{code} {count}" for code, count in sorted(findings.codes.items()))
-        note_figures("F14", "hostile inputs among good ones", images=len(found), disturbances=f"{len(names)} inputs",
-                     lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, orphans=findings.temporaries,
-                     notes=f"{codes}; peak {peak >> 20} MiB a child")  # fmt: skip
+        note_figures(
+            "F14",
+            "hostile inputs among good ones",
+            images=len(found),
+            disturbances=f"{len(names)} inputs",
+            lost=cluster.lost(),
+            beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
+            orphans=findings.temporaries,
+            notes=f"{codes}; peak {peak >> 20} MiB a child",
+        )
 
 
 @pytest.mark.soak
@@ -102,6 +110,14 @@ def test_f15_files_that_vanish_or_change_after_the_plan_say_so(
         wanted["forbidden"] = each
     assert findings.codes == wanted
     assert findings.states["done"] == count - sum(wanted.values())
-    note_figures("F15", "files deleted and replaced after the plan", images=count, disturbances=f"2 × {each} files",
-                 lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, orphans=findings.temporaries,
-                 notes=", ".join(f"{code} {n}" for code, n in sorted(findings.codes.items())))  # fmt: skip
+    note_figures(
+        "F15",
+        "files deleted and replaced after the plan",
+        images=count,
+        disturbances=f"2 × {each} files",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        orphans=findings.temporaries,
+        notes=", ".join(f"{code} {n}" for code, n in sorted(findings.codes.items())),
+    )

@@ -114,6 +114,7 @@ def test_f1_killed_children_lose_no_image_and_fail_none(
             disturbances=f"{killer.kills} kills",
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             slowdown=slowdown(start, expected),
             orphans=findings.temporaries,
             notes=f"most attempts {findings.most_attempts}",
@@ -157,6 +158,7 @@ def test_f2a_killed_workers_lose_no_image(
         disturbances=f"{killer.kills} kills",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         slowdown=slowdown(start, expected),
         orphans=findings.temporaries,
     )
@@ -201,6 +203,7 @@ def test_f2b_what_redis_popped_and_lost_is_found_by_reconcile(
         disturbances=f"{done_kills} kills",
         lost=lost,
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         recovery_s=recovery_s,
         notes=f"{100 * lost / max(1, done_kills):.0f} lost per 100 kills",
     )
@@ -247,6 +250,7 @@ def test_f3_a_picture_that_kills_its_process_fails_alone(
             disturbances=f"{len(marked)} pictures",
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             notes=f"{findings.most_attempts} starts of a culprit at the most; whole job {seconds:.0f} s",
         )
 
@@ -265,8 +269,16 @@ def test_f4_a_picture_that_needs_too_much_memory_fails_alone(
     findings = cluster.check()
     assert findings.states == {"done": 199, "failed": 1}
     assert findings.codes == {"out-of-memory": 1}
-    note_figures("F4", "RLIMIT_AS, a picture that needs more", images=200, disturbances="1 picture", lost=0,
-                 beyond_ideal=findings.beyond_ideal, notes="failed as `out-of-memory`, process kept")  # fmt: skip
+    note_figures(
+        "F4",
+        "RLIMIT_AS, a picture that needs more",
+        images=200,
+        disturbances="1 picture",
+        lost=0,
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        notes="failed as `out-of-memory`, process kept",
+    )
 
 
 STEPS = [
@@ -310,6 +322,7 @@ def test_f17_a_crash_at_any_step_of_an_image_leaves_it_whole(
         disturbances=f"{crashes} crashes",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         orphans=findings.temporaries,
     )
 
@@ -353,6 +366,7 @@ def test_children_workers_and_redis_killed_all_at_once_on_postgresql(
         disturbances=f"{children} children, {workers} workers, {brokers} Redis",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         slowdown=slowdown(start, expected),
         orphans=findings.temporaries,
     )

@@ -70,6 +70,7 @@ def test_f9_a_database_that_is_away_fails_no_image(
             disturbances=str(times),
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             recovery_s=round(max(recovered), 1),
             slowdown=slowdown(start, expected),
             orphans=findings.temporaries,

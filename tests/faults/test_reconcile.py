@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import psutil
@@ -55,6 +56,22 @@ def test_exports_are_written_although_their_writer_was_killed(
         cluster.kill_worker(main)
     cluster.wait_done(60)
     assert cluster.check().tree_hash == expected.tree_hash
+
+
+def test_temporary_files_of_killed_processes_are_swept(
+    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
+) -> None:
+    """One that is older than any task can be belongs to nobody any more."""
+    expected = undisturbed(32)
+    cluster = make_cluster()
+    cluster.enqueue(expected.folder)
+    orphan = cluster.output / ".p000000_buffalo.jpg.0123456789abcdef.maskmill.tmp"
+    orphan.write_bytes(b"half a file")
+    os.utime(orphan, (0, 0))
+    cluster.start_worker()
+    cluster.wait_done(60)
+    assert cluster.check(allow_temporaries=True).tree_hash == expected.tree_hash
+    assert not orphan.exists()
 
 
 def test_two_workers_elect_one_to_look_after_jobs_and_replace_it(

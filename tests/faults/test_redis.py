@@ -49,6 +49,7 @@ def test_f5_a_killed_redis_loses_no_image(
             disturbances=f"{len(away_s)} kills",
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             recovery_s=round(max(recovered), 1),
             slowdown=slowdown(start, expected),
             orphans=findings.temporaries,
@@ -82,9 +83,18 @@ def test_f5_a_storm_of_redis_restarts_loses_no_image(
     findings = cluster.check(allow_temporaries=True)
     assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F5", "storm of Redis restarts, 0.1 to 3 s apart", images=1000, disturbances="15 kills",
-                 lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
-                 slowdown=slowdown(start, expected), orphans=findings.temporaries)  # fmt: skip
+    note_figures(
+        "F5",
+        "storm of Redis restarts, 0.1 to 3 s apart",
+        images=1000,
+        disturbances="15 kills",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        recovery_s=recovery_s,
+        slowdown=slowdown(start, expected),
+        orphans=findings.temporaries,
+    )
 
 
 @pytest.mark.soak
@@ -108,9 +118,18 @@ def test_f5_a_redis_frozen_for_20_s_loses_no_image(
     findings = cluster.check(allow_temporaries=True)
     assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F5", "Redis frozen for 20 s", images=1000, disturbances="1 freeze", lost=cluster.lost(),
-                 beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
-                 slowdown=slowdown(start, expected), orphans=findings.temporaries)  # fmt: skip
+    note_figures(
+        "F5",
+        "Redis frozen for 20 s",
+        images=1000,
+        disturbances="1 freeze",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        recovery_s=recovery_s,
+        slowdown=slowdown(start, expected),
+        orphans=findings.temporaries,
+    )
 
 
 @pytest.mark.parametrize("count", [32, pytest.param(1000, marks=pytest.mark.soak)])
@@ -145,6 +164,7 @@ def test_f6_what_an_emptied_redis_held_is_sent_again(
             disturbances="1",
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             recovery_s=notice_s,
             slowdown=slowdown(start, expected),
             orphans=findings.temporaries,
@@ -175,9 +195,17 @@ def test_f6_a_redis_restarted_empty_is_filled_again(
     findings = cluster.check(allow_temporaries=True)
     assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F6", "Redis restarted empty", images=1000, disturbances="1", lost=cluster.lost(),
-                 beyond_ideal=findings.beyond_ideal, recovery_s=notice_s,
-                 orphans=findings.temporaries)  # fmt: skip
+    note_figures(
+        "F6",
+        "Redis restarted empty",
+        images=1000,
+        disturbances="1",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        recovery_s=notice_s,
+        orphans=findings.temporaries,
+    )
 
 
 @pytest.mark.soak
@@ -204,9 +232,18 @@ def test_f7_a_full_redis_is_waited_for(
     findings = cluster.check(allow_temporaries=True)
     assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F7", "Redis full for 20 s", images=1000, disturbances="1", lost=cluster.lost(),
-                 beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s, orphans=findings.temporaries,
-                 notes=f"{cluster.restarts} restarts of the worker")  # fmt: skip
+    note_figures(
+        "F7",
+        "Redis full for 20 s",
+        images=1000,
+        disturbances="1",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        recovery_s=recovery_s,
+        orphans=findings.temporaries,
+        notes=f"{cluster.restarts} restarts of the worker",
+    )
 
 
 @pytest.mark.soak
@@ -235,6 +272,14 @@ def test_f8_silent_connections_are_given_up(
     findings = cluster.check(allow_temporaries=True)
     assert findings.states == {"done": 1000}
     assert findings.tree_hash == expected.tree_hash
-    note_figures("F8", "all connections to Redis half-open", images=1000, disturbances=f"{cut} connections",
-                 lost=cluster.lost(), beyond_ideal=findings.beyond_ideal, recovery_s=recovery_s,
-                 orphans=findings.temporaries)  # fmt: skip
+    note_figures(
+        "F8",
+        "all connections to Redis half-open",
+        images=1000,
+        disturbances=f"{cut} connections",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        recovery_s=recovery_s,
+        orphans=findings.temporaries,
+    )

@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import Expected
-from tests.faults.pictures import write_tiny_files
+from tests.faults.pictures import write_photographs, write_tiny_files
 from tests.faults.servers import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
@@ -66,18 +65,18 @@ def slope_mib(samples: list[tuple[int, int]], per: int) -> float:
 
 def test_f18_the_memory_of_a_worker_stays_where_it_is_over_5000_images(
     make_cluster: Callable[..., Cluster],
-    undisturbed: Callable[[int], Expected],
     note_figures: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     count = 5000
-    expected = undisturbed(count)
-    cluster = make_cluster(chunk_size=16)
-    cluster.enqueue(expected.folder)
+    pictures = write_photographs(tmp_path / "in", count)
+    cluster = make_cluster(chunk_size=16, visibility_timeout_s=300)
+    cluster.enqueue(pictures)
     with Gauge(cluster) as gauge:
         cluster.start_worker()
         cluster.wait_for(count, 800)
     cluster.wait_done()
-    assert cluster.check().tree_hash == expected.tree_hash
+    assert cluster.check().states == {"done": count}
     warm = [[one for one in samples if one[0] > 1000] for samples in gauge.children.values()]
     slopes = [slope_mib(samples, 1000) for samples in warm if len(samples) > 10]
     main_slope = slope_mib([one for one in gauge.mains if one[0] > 1000], 1000)
@@ -182,6 +181,13 @@ def test_f19_10000_tiny_files_go_through_a_small_queue_to_the_end(
     cluster.wait_done()
     findings = cluster.check()
     assert findings.states == {"missed": count}
-    note_figures("F19", "10,000 tiny files to the end, high-water mark 20", images=count, disturbances="",
-                 lost=cluster.lost(), beyond_ideal=findings.beyond_ideal,
-                 notes=f"{count / seconds:.0f} images/s, Redis {max(gauge.redis) / MIB:.1f} MiB")  # fmt: skip
+    note_figures(
+        "F19",
+        "10,000 tiny files to the end, high-water mark 20",
+        images=count,
+        disturbances="",
+        lost=cluster.lost(),
+        beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
+        notes=f"{count / seconds:.0f} images/s, Redis {max(gauge.redis) / MIB:.1f} MiB",
+    )

@@ -50,6 +50,7 @@ def test_f10_a_worker_that_is_told_to_stop_gives_back_what_it_holds(
         disturbances=f"{len(stops)} stops",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         orphans=findings.temporaries,
         notes=f"stop {sorted(stops)[len(stops) // 2]:.1f} s median, {max(stops):.1f} s at the most; "
         f"{sum(map(bool, held))} stops left something in `unacked`",
@@ -91,6 +92,7 @@ def test_f11_a_producer_killed_anywhere_goes_on_where_it_was(
             disturbances=f"{kills} kills",
             lost=cluster.lost(),
             beyond_ideal=findings.beyond_ideal,
+            more_starts=findings.more_starts,
             orphans=findings.temporaries,
         )
 
@@ -125,6 +127,7 @@ def test_f11_workers_finish_the_job_of_a_dead_producer(
         disturbances="1 kill",
         lost=cluster.lost(),
         beyond_ideal=findings.beyond_ideal,
+        more_starts=findings.more_starts,
         orphans=findings.temporaries,
         notes=f"job ended {time.monotonic() - killed:.0f} s later without it",
     )

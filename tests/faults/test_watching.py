@@ -96,7 +96,7 @@ def test_f20_flower_shows_tasks_to_those_who_log_in_and_lets_nobody_change_anyth
     assert f"job {cluster.job_name()} images" in shown
     assert str(expected.folder) not in shown
     assert ".jpg" not in shown
-    worker = next(iter(json.loads(ask(base + "/api/workers", login=LOGIN)[1])))
+    worker = next(iter(tasks.values()))["worker"]
     changing = ["/api/worker/shutdown/" + worker, "/api/task/async-apply/maskmill.detect",
                 "/api/task/revoke/" + next(iter(tasks)), "/api/worker/pool/restart/" + worker]  # fmt: skip
     for path in changing:
@@ -105,9 +105,13 @@ def test_f20_flower_shows_tasks_to_those_who_log_in_and_lets_nobody_change_anyth
     assert len(cluster.mains()) == 1
     for address in other_addresses():
         assert not is_open(address, port)
-    note_figures("F20", "Flower asked without a login and from elsewhere", disturbances=f"{len(guarded)} routes",
-                 notes=f"401 on all; {len(changing)} changing routes refused with a login too; "
-                 f"{len(other_addresses())} other addresses closed")  # fmt: skip
+    note_figures(
+        "F20",
+        "Flower asked without a login and from elsewhere",
+        disturbances=f"{len(guarded)} routes",
+        notes=f"401 on all; {len(changing)} changing routes refused with a login too; "
+        f"{len(other_addresses())} other addresses closed",
+    )
 
 
 @pytest.mark.soak

@@ -81,7 +81,7 @@ def test_a_turned_head_has_its_mouth_covered_and_its_eyes_free(
         assert (_at(alpha, face[36:48]) <= 12).all()
 
 
-def test_nothing_changes_outside_the_limit_or_where_alpha_is_zero() -> None:
+def test_nothing_changes_outside_the_limit_and_where_alpha_is_zero_a_shadow_at_most() -> None:
     rng = np.random.default_rng(5)
     drawn = 0
     for trial in range(120):
@@ -104,10 +104,12 @@ def test_nothing_changes_outside_the_limit_or_where_alpha_is_zero() -> None:
             continue
         drawn += 1
         assert (image == before).all()
-        assert (masked[alpha == 0] == image[alpha == 0]).all()
+        # Half of the light at most is missing in the shadow.
+        assert (masked[alpha == 0] <= image[alpha == 0]).all()
+        assert (masked[alpha == 0] >= image[alpha == 0] // 2).all()
         x1, y1, x2, y2 = limit or default_limit(face)
-        y, x = np.nonzero(alpha)
-        assert len(y) > 0
+        assert alpha.any()
+        y, x = np.nonzero((masked != image).any(axis=2) | (alpha > 0))
         assert x1 <= x.min() and y1 <= y.min() and x.max() + 1 <= x2 and y.max() + 1 <= y2
     assert drawn > 60
 

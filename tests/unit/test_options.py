@@ -143,6 +143,8 @@ def test_what_only_adds_files_extends(asked: dict[str, Any], together: dict[str,
         ({"largest_face": True}, "--largest-face"),
         ({"min_face": "5%"}, "--min-face"),
         ({"detect_side": 320}, "--detect-side"),
+        ({"wears": ("nose-out",)}, "--wear"),
+        ({"skip_masked": "/x.onnx"}, "--skip-masked"),
     ],
 )
 def test_what_would_change_files_is_refused_by_name(change: dict[str, Any], flag: str) -> None:
@@ -155,4 +157,4 @@ def test_every_option_either_adds_or_is_refused() -> None:
     known = {"n_augmentations", "crop_styles", "with_original", "labels", "full_masked", "full_original"}
     known |= {"seed", "crop_size", "mask_types", "mask_colors", "mask_per_face", "detector", "detector_model"}
     known |= {"landmarks", "landmark_model", "score", "nms", "max_faces", "largest_face", "min_face"}
-    assert set(JobOptions.model_fields) == known | {"detect_side"}
+    assert set(JobOptions.model_fields) == known | {"detect_side", "wears", "skip_masked"}

@@ -7,11 +7,14 @@ import numpy as np
 from common.arrays import FloatArray
 from workers.masks.frame import FaceFrame
 from workers.masks.shapes import Cut
+from workers.masks.wearing import hanging_points, lowered_points
 
 # Control columns from the image-left edge to the image-right one, and rows from the upper edge to the lower:
 # bridge of the nose, tip, mouth, chin; v grows with the length of the fabric, which climbs the nose.
 U_KNOTS = (-1.0, -0.7, -0.35, 0.0, 0.35, 0.7, 1.0)
 V_KNOTS = (0.0, 0.27, 0.60, 1.0)
+# Where the columns beside the middle lie around the head, in parts of the angle of the side edge.
+COLUMN_SHARES = (0.35, 0.7, 1.0)
 # Where the ends of the jaw line, landmarks 0 and 16, lie around the head, from the nose.
 JAW_DEG = 84.0
 # How far the fabric reaches past the lips on the far side of a turned face at least, in units.
@@ -24,14 +27,22 @@ ROOT_GAP = 0.15
 CHIN_JAW = (5.5, 6.9)
 
 
-def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut) -> FloatArray:
+def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str = "correct") -> FloatArray:
     """Return the (4, 7, 2) control points of a mask at `V_KNOTS` x `U_KNOTS`, x, y in pixels.
 
     Args:
         landmarks: (68, 2) x, y in pixels, iBUG order.
         frame: the same face's axes.
         cut: how the mask is cut.
+        wear: one of `common.kinds.WEARS`.
     """
+    if wear == "hanging":
+        return hanging_points(landmarks, frame)
+    if wear != "correct":
+        seen = [
+            [_seen_fraction(s * cut.edge_deg, side * frame.yaw) for s in COLUMN_SHARES] for side in (-1, 1)
+        ]
+        return lowered_points(landmarks, frame, cut, wear, np.array(seen))
     control = np.empty((4, 7, 2))
     control[:, 3] = _middle(landmarks, frame, cut)
     for side, columns, jaw, eye, ala, corner in (
@@ -87,9 +98,7 @@ def _side(
     numbers = np.interp(V_KNOTS, (V_KNOTS[0], V_KNOTS[-1]), (cut.jaw_top, cut.jaw_bottom))
     rim = _along_jaw(jaw, numbers)
     # The mask lies on a round head: angles from the nose become fractions of the way to the silhouette.
-    near, middle, edge = (
-        _seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in (0.35, 0.7, 1.0)
-    )
+    near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in COLUMN_SHARES)
     # Towards the jaw's angle the silhouette is the mask's own edge.
     inset = 1 - (1 - edge) * np.array([1.0, 0.9, 0.55, 0.2])
     points = np.empty((4, 3, 2))

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.chance import rng_for
+from common.chance import rng_for, seed_for
 from common.kinds import MASK_TYPES, PATTERNS, MaskKind, kinds_of
 from workers.masks.spec import MaskSpec
 
 # People put a mask on to about this accuracy; more would uncover the nose tip or touch the eyes.
 MAX_OFFSET = 0.02
 MAX_ROTATION_DEG = 2.5
+# How tight a mask sits is one of so many steps above loose, so that its surface is worked out once.
+TIGHTNESS_STEPS = 4
 
 
 def choose(
@@ -22,6 +24,7 @@ def choose(
     face_index: int | None,
     mask_types: Sequence[str],
     colors: Sequence[str],
+    wears: Sequence[str] = ("correct",),
 ) -> tuple[MaskSpec, np.random.Generator]:
     """Return the mask of a variant and the generator of its texture.
 
@@ -36,6 +39,7 @@ def choose(
         face_index: the face, or None for one mask shared by all faces of the image.
         mask_types: canonical names; empty means all.
         colors: `#rrggbb` lower case, for every type; empty means the palette of `common.kinds`.
+        wears: the ways of wearing it to draw from, uniformly; at least one.
     """
     whose: tuple[str | int, ...] = ("all",) if face_index is None else ("face", face_index)
     wardrobe = [
@@ -53,8 +57,23 @@ def choose(
         pattern=kind.pattern,
         y_offset=round(float(placement.uniform(-MAX_OFFSET, MAX_OFFSET)), 5),
         rotation_deg=round(float(placement.uniform(-MAX_ROTATION_DEG, MAX_ROTATION_DEG)), 3),
+        wear=wears[int(rng_for(seed, rel_path, "wear", variant, *whose).integers(len(wears)))],
+        tightness=int(placement.integers(TIGHTNESS_STEPS + 1)) / TIGHTNESS_STEPS,
     )
-    return spec, rng_for(seed, rel_path, "texture", variant, *whose)
+    return spec, rng_for(*texture_key(seed, rel_path, variant, face_index))
+
+
+def texture_seed(seed: int, rel_path: bytes, variant: int, face_index: int | None) -> str:
+    """Return the seed of a mask's texture, 32 hexadecimal digits; arguments as in `choose`."""
+    return f"{seed_for(*texture_key(seed, rel_path, variant, face_index)):032x}"
+
+
+def texture_key(
+    seed: int, rel_path: bytes, variant: int, face_index: int | None
+) -> tuple[int, bytes, str, int, str] | tuple[int, bytes, str, int, str, int]:
+    """Return what the texture of a mask depends on."""
+    whose = ("all",) if face_index is None else ("face", face_index)
+    return (seed, rel_path, "texture", variant, *whose)
 
 
 def _own_colors(mask_type: str, colors: Sequence[str]) -> list[list[MaskKind]]:

@@ -11,20 +11,35 @@ import numpy.typing as npt
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.fabrics import Fabric
 from workers.masks.frame import FaceFrame
+from workers.masks.harmonics import fit_light, head_normals, shade
 from workers.masks.mesh import Mesh
+from workers.masks.pose import Pose
 from workers.masks.ranks import rank
 
 Field = npt.NDArray[np.float32]
 # Pixels along the longer side of the small copy that the light is read from.
-SAMPLES = 40
+SAMPLES = 32
 # BT.601 weights of blue, green, red.
 LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 # Blue, green, red over luminance of well-lit skin: the median of the faces of ../shared/faces.
 SKIN_TINT = np.array([0.78, 0.91, 1.26], dtype=np.float32)
+# How far skins differ from that by themselves.
+SKIN_CAST = 0.06
 # Luminance of skin, and of the brightest things around it, in a well exposed photograph.
 GOOD_SKIN, GOOD_WHITE = 140.0, 208.0
-# Part of the light that comes from everywhere and knows no direction.
-AMBIENT = 0.45
+# How far light goes up and down from that on a surface that faces the camera, as a logarithm: what is
+# thrown back from all around fills shadows, and the photographer exposes for the lit side.
+REACH_UP, REACH_DOWN = np.float32(0.55), np.float32(1.3)
+# Without any sign of where it comes from, light comes a little from above.
+FROM_ABOVE = -0.10
+# Skin lets light through to its shaded side, fabric does not.
+SIDE_GAIN = 2.4
+# Part of the skin's smooth shadows and bright spots that goes over to the mask.
+PATCH_POWER = 0.75
+
+
+# Unit normals of the left flank, the ridge and the right flank of a mask, one a column.
+_FLANKS = np.array([[-0.55, -0.10, 0.83], [0.0, -0.20, 0.98], [0.55, -0.10, 0.83]]).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +50,42 @@ class Light:
         exposure: factor on what a fabric sends back in a well exposed photograph.
         tint: (3,) float32 factors on blue, green, red; their luminance is 1.
         saturation: 0 in a grey photograph, 1 in one in colour.
-        direction: (3,) unit vector to the light: the face's `right`, its `down`, towards the camera.
-        slope: (2,) relative change of the light per `unit` along `right` and `down`.
+        harmonics: (9,) of `workers.masks.harmonics.terms`: the face's `right`, its `down`, towards the
+            camera; typical skin gets about 1.
         patches: (h, w) float32 small map of the smooth rest: shadows and bright spots, near 1.
-        area_xyxy: where in the image `patches` lies, pixels.
+        skin: (h, w) float32 small map of all the light on the skin, smooth, typical skin 1.
+        area_xyxy: where in the image both maps lie, pixels.
     """
 
     exposure: float
     tint: npt.NDArray[np.float32]
     saturation: float
-    direction: FloatArray
-    slope: FloatArray
+    harmonics: FloatArray
     patches: Field
+    skin: Field
     area_xyxy: tuple[int, int, int, int]
 
+    @property
+    def level(self) -> np.float32:
+        """What the middle and the flanks of a mask get on average on a head that faces the camera."""
+        return np.float32(max(float(shade(self.harmonics, *_FLANKS).mean()), 0.3))
 
-def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame) -> Light:
+    @property
+    def direction(self) -> FloatArray:
+        """(3,) unit vector to where most light comes from; towards the camera where it has no side."""
+        x, y, z = self.harmonics[1:4].tolist()
+        vector = np.array([x, y + FROM_ABOVE, max(z, 0.0) + 0.25])
+        direction: FloatArray = vector / np.linalg.norm(vector)
+        return direction
+
+
+def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pose: Pose) -> Light:
     """Return the light on a face, of which at least a part lies in the image.
 
     Args:
         image_bgr: (H, W, 3) uint8 without a mask on this face.
         landmarks: (68, 2) x, y in pixels, iBUG order.
-        frame: the same face's axes.
+        frame, pose: the same face's axes and turn.
     """
     height, width = image_bgr.shape[:2]
     x1, y1 = np.clip(np.floor(landmarks.min(axis=0)), 0, (width - 1, height - 1)).astype(int).tolist()
@@ -70,23 +99,30 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame) -> 
     skin = _skin(landmarks, to_image, (x1, y1), size_wh)
     luma = small @ LUMA
     typical = max(rank(luma[skin], 0.5), 4.0)
-    slope = _slope(luma, skin, typical, frame, to_image, (x1, y1))
-    away = _places(size_wh, to_image, (x1, y1))
-    plane = _plane(frame, slope, away)
+    places = _places(size_wh, to_image, (x1, y1))
+    across, along = frame.across(places) / frame.unit, frame.along(places) / frame.unit
+    normals, there = head_normals(across.ravel(), along.ravel(), pose.turn())
+    # Below the nose beards and open mouths darken the skin: the upper face is believed more.
+    trust = np.where(along.ravel() < 0.65, 1.0, 0.35)
+    used = skin.ravel() & there
+    harmonics = fit_light(normals[used], (luma / typical).ravel()[used], trust[used])
+    lit = np.clip(shade(harmonics, *normals.T), 0.2, 2.0).reshape(luma.shape)
     weight = skin.astype(np.float32)
-    blur = max(1.0, 0.16 * max(size_wh))
-    smooth = cv2.GaussianBlur(luma / plane * weight, (0, 0), blur) / np.maximum(
-        cv2.GaussianBlur(weight, (0, 0), blur), 1e-3
-    )
-    patches = np.clip(smooth / typical, 0.6, 1.5).astype(np.float32) ** np.float32(0.35)
+    blur = max(1.0, 0.14 * max(size_wh))
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), blur), 1e-3)
+    whole = cv2.GaussianBlur(luma * weight, (0, 0), blur) / share
+    smooth = cv2.GaussianBlur((luma / lit).astype(np.float32) * weight, (0, 0), blur) / share
+    harmonics[[1, 4, 5]] *= SIDE_GAIN
+    harmonics[2] += FROM_ABOVE
+    patches = np.clip(smooth / typical, 0.5, 1.6).astype(np.float32) ** np.float32(PATCH_POWER)
     saturation = _saturation(small)
     return Light(
-        exposure=_exposure(luma, typical),
+        exposure=_exposure(luma[skin], typical),
         tint=_tint(small[skin], saturation),
         saturation=saturation,
-        direction=_direction(slope),
-        slope=slope,
+        harmonics=harmonics,
         patches=patches,
+        skin=np.clip(whole / typical, 0.3, 1.5).astype(np.float32),
         area_xyxy=(x1, y1, x2, y2),
     )
 
@@ -94,57 +130,74 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame) -> 
 def light_fabric(fabric: Fabric, mesh: Mesh, light: Light) -> npt.NDArray[np.float32]:
     """Return the (h, w, 3) float32 fabric in the light of the face, 0..255 and a little beyond."""
     height, width = fabric.height.shape
-    # Around the head the mask turns away from the light; the middle of a frontal mask keeps its colour.
-    facing = np.clip(mesh.normals @ light.direction, 0, None) / light.direction[2]
-    shade = np.asarray(
-        cv2.resize(facing.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    x, y, z = (
+        np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        for part in np.moveaxis(mesh.normals.astype(np.float32), -1, 0)
     )
-    shade = np.float32(AMBIENT) + np.float32(1 - AMBIENT) * shade
-    # Folds: the relief is in hundredths of the mask's height, and the sheet 1.6 times as wide.
-    slope_u = cv2.Sobel(fabric.height, cv2.CV_32F, 1, 0, scale=0.01 * width / 1.6 / 8)
-    slope_v = cv2.Sobel(fabric.height, cv2.CV_32F, 0, 1, scale=0.01 * height / 8)
-    to_right, to_below = float(light.direction[0]), float(light.direction[1])
-    folds = -(to_right * slope_u + to_below * slope_v)
-    shade *= fabric.gloss * np.clip(1 + 0.8 * folds, 0.6, 1.25)
-    grey: Field = (fabric.albedo @ LUMA)[..., None]
-    lit = grey + np.float32(light.saturation) * (fabric.albedo - grey)
-    lit *= light.tint * np.float32(light.exposure)
-    lit *= shade[..., None]
+    # Folds tip the normal. The relief is in hundredths of the mask's height, and the sheet 1.6 times as wide.
+    x -= cv2.Sobel(fabric.height, cv2.CV_32F, 1, 0, scale=0.01 * width / 1.6 / 8)
+    y -= cv2.Sobel(fabric.height, cv2.CV_32F, 0, 1, scale=0.01 * height / 8)
+    length = np.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, np.maximum(z / length, 0)
+    # A surface seen from its side is in the shade of its own threads.
+    shaded = shade(light.harmonics, x, y, z) / light.level * (np.float32(0.80) + np.float32(0.20) * z)
+    shaded = _within_reach(shaded) * fabric.gloss
+    # One 3 x 3 matrix takes the saturation and gives the tint.
+    keep = np.float32(light.saturation)
+    mix = (keep * np.eye(3, dtype=np.float32) + (1 - keep) * LUMA) * (
+        light.tint * np.float32(light.exposure)
+    )[:, None]
+    lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
+    lit *= cv2.merge([shaded, shaded, shaded])
+    if fabric.shine > 0:
+        glint = _glint(light, x, y, z, fabric.shine)
+        lit += cv2.merge([glint * factor for factor in light.tint])
     return lit
 
 
-def light_map(light: Light, frame: FaceFrame, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Field:
-    """Return the (h, w) float32 factors of the light across a window of the image."""
+def _within_reach(shaded: Field) -> Field:
+    """Return factors of light bent into e^-REACH_DOWN..e^REACH_UP; those near 1 stay."""
+    level = np.asarray(cv2.log(np.maximum(shaded, np.float32(0.05))), np.float32)
+    level /= np.sqrt(1 + (level / np.where(level > 0, REACH_UP, REACH_DOWN)) ** 2)
+    return np.asarray(cv2.exp(level), np.float32)
+
+
+def _glint(light: Light, x: Field, y: Field, z: Field, shine: float) -> Field:
+    """Return the (h, w) highlight of a smooth fabric, levels: Blinn's half-way vector, the camera in front."""
+    half = light.direction + np.array([0.0, 0.0, 1.0])
+    half = (half / np.linalg.norm(half)).astype(np.float32)
+    facing = np.maximum(half[0] * x + half[1] * y + half[2] * z, 0)
+    sharp = facing * facing * facing
+    sharp *= sharp
+    glint: Field = np.float32(shine * light.exposure) * sharp * sharp
+    return glint
+
+
+def light_map(light: Light, small: Field, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Field:
+    """Return the (h, w) float32 factors of a light's small map across a window of the image."""
     x1, y1, x2, y2 = light.area_xyxy
-    rows, columns = light.patches.shape
-    # Beyond the face the last patch goes on, and the plane stays within what `_plane` allows.
-    x = (np.arange(size_wh[0], dtype=np.float32) + origin_xy[0] - x1 + 0.5) * columns / (x2 - x1) - 0.5
-    y = (np.arange(size_wh[1], dtype=np.float32) + origin_xy[1] - y1 + 0.5) * rows / (y2 - y1) - 0.5
-    map_x, map_y = np.meshgrid(x, y)
-    patches = cv2.remap(light.patches, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    away = _places(size_wh, np.ones(2), origin_xy)
-    factors: Field = (patches * _plane(frame, light.slope, away)).astype(np.float32)
-    return factors
-
-
-def _places(
-    size_wh: tuple[int, int], step: FloatArray, origin_xy: tuple[int, int]
-) -> tuple[FloatArray, FloatArray]:
-    """Return (1, w) x and (h, 1) y in the image of the centres of a grid of pixels."""
-    x = (np.arange(size_wh[0], dtype=np.float32) + 0.5) * step[0] - 0.5 + origin_xy[0]
-    y = (np.arange(size_wh[1], dtype=np.float32) + 0.5) * step[1] - 0.5 + origin_xy[1]
-    return x[None, :], y[:, None]
-
-
-def _plane(frame: FaceFrame, slope: FloatArray, places: tuple[FloatArray, FloatArray]) -> Field:
-    """Return the (h, w) even change of light over a face, 1 between nose and mouth, 0.5..1.6."""
-    vector = (slope[0] * frame.right + slope[1] * frame.down) / frame.unit
-    centre = (frame.eyes + frame.mouth) / 2
-    x, y = places
-    plane: Field = np.clip(
-        (1 + vector[0] * (x - centre[0]) + vector[1] * (y - centre[1])).astype(np.float32), 0.5, 1.6
+    rows, columns = small.shape
+    step_x, step_y = columns / (x2 - x1), rows / (y2 - y1)
+    start_x = (origin_xy[0] - x1 + 0.5) * step_x - 0.5
+    start_y = (origin_xy[1] - y1 + 0.5) * step_y - 0.5
+    # Beyond the face the last patch goes on.
+    return np.asarray(
+        cv2.warpAffine(
+            small,
+            np.array([[step_x, 0.0, start_x], [0.0, step_y, start_y]]),
+            size_wh,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
     )
-    return plane
+
+
+def _places(size_wh: tuple[int, int], step: FloatArray, origin_xy: tuple[int, int]) -> FloatArray:
+    """Return (h, w, 2) x, y in the image of the centres of a grid of pixels."""
+    x = (np.arange(size_wh[0]) + 0.5) * step[0] - 0.5 + origin_xy[0]
+    y = (np.arange(size_wh[1]) + 0.5) * step[1] - 0.5 + origin_xy[1]
+    return np.stack(np.meshgrid(x, y), axis=-1)
 
 
 def _skin(
@@ -161,47 +214,15 @@ def _skin(
     return inside > 0 if inside.any() else np.ones_like(inside, dtype=bool)
 
 
-def _slope(
-    luma: Field,
-    skin: npt.NDArray[np.bool_],
-    typical: float,
-    frame: FaceFrame,
-    step: FloatArray,
-    origin_xy: tuple[int, int],
-) -> FloatArray:
-    """Return (2,) the relative change of the skin's light per `unit` along the face's `right` and `down`."""
-    x, y = np.broadcast_arrays(*_places(luma.shape[::-1], step, origin_xy))
-    points = np.stack([x[skin], y[skin]], axis=-1)
-    values = luma[skin] / typical
-    # Eyes, brows, beard and glasses are dark, teeth and glints bright: neither tells of the light.
-    keep = (values > rank(values, 0.15)) & (values < rank(values, 0.97))
-    if keep.sum() < 12:
-        return np.zeros(2)
-    places = np.stack([np.ones(keep.sum()), frame.across(points[keep]), frame.along(points[keep])], axis=-1)
-    places[:, 1:] /= frame.unit
-    # The ridge keeps a face of few pixels, or half out of the picture, from inventing a light.
-    system = places.T @ places + np.diag([0.0, 0.02, 0.02]) * len(places)
-    fit = np.linalg.solve(system, places.T @ np.clip(values[keep], 0.2, 2.0))
-    # Chins carry beards and shadows: half of the change downwards is believed.
-    slope: FloatArray = np.clip(fit[1:] / max(fit[0], 0.2) * np.array([1.0, 0.5]), -0.6, 0.6)
-    return slope
-
-
-def _direction(slope: FloatArray) -> FloatArray:
-    """Return the unit vector to the light; without any slope it comes from above."""
-    vector = np.array([1.5 * slope[0], 1.2 * slope[1] - 0.45, 1.0])
-    direction: FloatArray = vector / np.linalg.norm(vector)
-    return direction
-
-
-def _exposure(luma: Field, typical: float) -> float:
-    """Return how bright the photograph is: 1 well exposed, less in the dark.
+def _exposure(luma: FloatArray, typical: float) -> float:
+    """Return how bright the photograph is at skin of these (N,) luminances: 1 well exposed, less in the dark.
 
     Skin alone would darken the mask of a dark face, the brightest spots alone believe in a lamp behind it.
     """
     white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
-    return float(np.clip(exposure**0.85, 0.08, 1.12))
+    # Cameras lift what is a little dark, and leave the night dark.
+    return float(np.clip(4.1 * exposure / (2.6 + exposure), 0.06, 1.25))
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:
@@ -216,7 +237,10 @@ def _tint(skin_bgr: npt.NDArray[np.float32], saturation: float) -> npt.NDArray[n
     """Return (3,) factors that carry a part of the light's colour on to the mask."""
     mean = np.maximum(skin_bgr.mean(axis=0), 2.0)
     cast = mean / float(mean @ LUMA) / SKIN_TINT
-    tint = 1 + np.float32(0.5 * saturation) * np.clip(cast - 1, -0.3, 0.3)
+    # Small casts are the skin's own; a lamp's are large.
+    largest = max(float(np.abs(cast - 1).max()), 1e-3)
+    believed = 0.85 * max(0.0, 1 - SKIN_CAST / largest) * min(1.0, 0.45 / largest)
+    tint = 1 + np.float32(believed * saturation) * (cast - 1)
     normalised: npt.NDArray[np.float32] = (
         (tint / (tint @ LUMA)).astype(np.float32) if saturation > 0 else np.ones(3, np.float32)
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from common.arrays import FloatArray
 from workers.masks.anchors import U_KNOTS, V_KNOTS, control_points
 from workers.masks.frame import FaceFrame
-from workers.masks.shapes import CUTS, Cut
+from workers.masks.pose import Pose
+from workers.masks.shapes import cut_of
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix
+from workers.masks.surface import worn_surface
 
-# Grid lines of the mesh: twice as many change a 160-px mask by 0.7 levels on average, 15 x 9 by 1.1.
-COLUMNS, ROWS = 19, 11
+# Grid lines of the mesh: more change a 160-px mask by less than a level on average.
+COLUMNS, ROWS = 17, 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Mesh:
 
     Attributes:
         points: (R, C, 2) x, y in pixels.
-        depth: (R, C) towards the camera, in units of half the head's width; only its order counts.
+        depth: (R, C) towards the camera, in units; only its order counts.
         normals: (R, C, 3) unit vectors along the face's `right`, its `down`, and towards the camera.
     """
 
@@ -39,23 +40,22 @@ class Mesh:
         return corners
 
 
-def lay_mesh(landmarks: FloatArray, frame: FaceFrame, spec: MaskSpec) -> Mesh:
+def lay_mesh(landmarks: FloatArray, frame: FaceFrame, pose: Pose, spec: MaskSpec) -> Mesh:
     """Return the mesh of a mask on a face.
 
     Args:
         landmarks: (68, 2) x, y in pixels, iBUG order.
-        frame: the same face's axes.
+        frame, pose: the same face's axes and turn.
         spec: its type gives the cut; offset and rotation move it on the face.
     """
-    cut = CUTS[spec.mask_type]
-    control = control_points(landmarks, frame, cut)
+    cut = cut_of(spec.mask_type, spec.pattern).fitted(spec.tightness)
+    control = control_points(landmarks, frame, cut, spec.wear)
     control = _placed(control, frame, spec)
     across, down = spline_matrix(U_KNOTS, COLUMNS), spline_matrix(V_KNOTS, ROWS)
     points = np.einsum("rk,klx,cl->rcx", down, control, across)
-    surface, normals = _round_mask(cut)
-    cos, sin = np.cos(frame.yaw), np.sin(frame.yaw)
-    turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
-    return Mesh(points, surface @ turn[:, 2], normals @ turn)
+    surface, normals = worn_surface(cut, spec.wear, U_KNOTS, V_KNOTS, COLUMNS, ROWS)
+    turn = pose.turn()
+    return Mesh(points, surface @ turn[2], normals @ turn.T)
 
 
 def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray:
@@ -65,20 +65,3 @@ def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     placed: FloatArray = (control - centre) @ turn + centre + spec.y_offset * frame.height * frame.down
     return placed
-
-
-@lru_cache(maxsize=8)
-def _round_mask(cut: Cut) -> tuple[FloatArray, FloatArray]:
-    """Return (R, C, 3) points and normals of a half-round mask with a ridge over nose and mouth."""
-    angle = np.radians(cut.edge_deg) * np.linspace(-1, 1, COLUMNS)[None, :]
-    v = np.linspace(0, 1, ROWS)[:, None]
-    # The ridge is highest at the nose tip and falls to bridge and chin.
-    ridge = (0.16 + cut.bulge) * np.exp(-((angle / 0.42) ** 2)) * np.sin(np.pi * v**0.75)
-    radius = 1 + ridge - 0.25 * (v - 0.4) ** 2
-    x, y, z = radius * np.sin(angle), 1.3 * v + np.zeros_like(angle), radius * np.cos(angle)
-    surface = np.stack([x, y, z], axis=-1)
-    normals = np.cross(np.gradient(surface, axis=1), np.gradient(surface, axis=0))
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    for shared in (surface, normals):
-        shared.setflags(write=False)
-    return surface, normals

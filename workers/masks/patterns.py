@@ -1,21 +1,15 @@
-"""What is printed on the fabric."""
+"""What is woven into the fabric or printed on it, line by line."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from workers.masks.colors import WHITEST, bgr_of, second_color
+from workers.masks.prints import PICTURES
 from workers.masks.spec import MaskSpec
 
 Field = npt.NDArray[np.float32]
-# Pure white cloth sends back about this part of the light; the rest of the range is left to highlights.
-WHITEST = 244.0
-
-
-def bgr_of(color: str) -> npt.NDArray[np.float32]:
-    """Return (3,) float32 blue, green, red from `#rrggbb`."""
-    red, green, blue = bytes.fromhex(color[1:])
-    return np.array([blue, green, red], dtype=np.float32)
 
 
 def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -28,10 +22,13 @@ def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) 
         rng: gives the pattern its place and pitch.
     """
     base = np.minimum(bgr_of(spec.color), WHITEST)
+    if spec.pattern in PICTURES:
+        size_wh = u.shape[1], v.shape[0]
+        return PICTURES[spec.pattern](base, second_color(base), size_wh, rng)
     print_share = _print_share(spec.pattern, u, v, rng)
     if print_share is None:
         return np.broadcast_to(base, (v.shape[0], u.shape[1], 3)).copy()
-    printed: npt.NDArray[np.float32] = base + print_share[..., None] * (_second_color(base) - base)
+    printed: npt.NDArray[np.float32] = base + print_share[..., None] * (second_color(base) - base)
     return printed
 
 
@@ -39,13 +36,16 @@ def _print_share(pattern: str, u: Field, v: Field, rng: np.random.Generator) -> 
     """Return (h, w) shares of the second colour, or None for a fabric in one colour."""
     if pattern not in ("striped", "checked", "dotted"):
         return None
-    pitch = np.float32(rng.uniform(0.085, 0.12))
+    pitch = np.float32(rng.uniform(0.065, 0.13))
     start = np.float32(rng.uniform(0, 1))
-    # The sheet is 1.6 times as wide as high.
-    across, down = 0.8 * u / pitch + start, v / pitch + start
+    # The sheet is 1.6 times as wide as high; it was cut a little askew, one in three across the stripes.
+    askew = np.float32(rng.uniform(-0.12, 0.12) + (np.pi / 2 if rng.random() < 0.3 else 0.0))
+    cos, sin = np.cos(askew), np.sin(askew)
+    x, y = 0.8 * u / pitch, v / pitch
+    across, down = cos * x - sin * y + start, sin * x + cos * y + start
     share: Field
     if pattern == "striped":
-        share = np.broadcast_to(_band(down), (v.shape[0], u.shape[1]))
+        share = _band(down)
     elif pattern == "checked":
         share = 0.5 * _band(across) + 0.5 * _band(down)
     else:
@@ -60,10 +60,3 @@ def _band(phase: Field) -> Field:
     """Return 0 and 1 by halves of the period, with soft edges."""
     band: Field = np.clip(2.5 * np.sin(2 * np.pi * phase) + 0.5, 0, 1)
     return band
-
-
-def _second_color(base: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a lighter partner of a dark colour, a darker one of a light colour."""
-    light = float(base @ np.array([0.114, 0.587, 0.299], np.float32)) > 150
-    partner: npt.NDArray[np.float32] = 0.62 * base if light else base + 0.75 * (WHITEST - base)
-    return partner

@@ -16,6 +16,8 @@ class MaskSpec:
         pattern: one of `common.kinds.PATTERNS[mask_type]`.
         y_offset: how far the mask sits below its place, a fraction of the face height; negative is up.
         rotation_deg: how far it is turned on the face, degrees; positive is clockwise as seen.
+        wear: one of `common.kinds.WEARS`.
+        tightness: how it fits, 0 loose to 1 tight.
     """
 
     kind: str
@@ -24,3 +26,5 @@ class MaskSpec:
     pattern: str
     y_offset: float = 0.0
     rotation_deg: float = 0.0
+    wear: str = "correct"
+    tightness: float = 0.5
