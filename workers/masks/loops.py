@@ -57,12 +57,12 @@ def lay_loops(
         if side * frame.yaw > FAR_SIDE_YAW:
             continue
         # A face that looks away shows more of this side: the ear's back lies further out.
-        out = side * frame.right * frame.unit * (0.05 + 0.35 * max(0.0, -side * float(np.sin(frame.yaw))))
+        out = side * frame.right * frame.unit * (0.03 + 0.35 * max(0.0, -side * float(np.sin(frame.yaw))))
         if spec.mask_type == "N95":
-            anchors = landmarks[ear] + out - 0.35 * frame.unit * frame.down, landmarks[cheek] + out
+            anchors = landmarks[ear] + out - 0.35 * frame.unit * frame.down, landmarks[cheek] + 0.5 * out
         else:
             ear_line = landmarks[cheek] - landmarks[ear]
-            anchors = landmarks[ear] + 0.12 * ear_line + out, landmarks[ear] + 0.75 * ear_line + out
+            anchors = landmarks[ear] + 0.12 * ear_line + out, landmarks[ear] + 0.62 * ear_line + 0.5 * out
         # From a little inside the fabric, so that no gap opens at the soft edge.
         inside = 0.06 * (mesh.corners.mean(axis=0) - corners)
         for start, end in zip(corners + inside, anchors, strict=True):
