@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 
 from common.broker import clear_queues, queue_depths, send
 from common.database import persistently
+from common.errors import TransientError
 from common.ledger.images import forget_sent, mark_sent, unsent
 from common.ledger.jobs import RecordedJob
 from common.ledger.leases import drop_lease, take_lease
@@ -18,7 +20,7 @@ from common.owner import this_owner
 from common.pipeline import STAGES, ChunkMessage
 from common.settings import Settings
 
-_QUIET_S = 2.0
+QUIET_S = 2.0
 """So long nothing may be under way before open images are taken for lost."""
 _LEASE_S = 60.0
 """So long after its last sign a feeder on another machine is taken for gone."""
@@ -73,7 +75,7 @@ class Feeder:
         Also what was sent longer ago than twice the visibility timeout.
         """
         now = time.monotonic()
-        if self._quiet_since is not None and now - self._quiet_since > _QUIET_S:
+        if self._quiet_since is not None and now - self._quiet_since > QUIET_S:
             before = time.time()
             self._quiet_since = None
         elif now - self._looked_at > _LOOK_EVERY_S:
@@ -97,7 +99,9 @@ class Feeder:
 
     def stop(self) -> None:
         """Leave the job to whoever feeds it next."""
-        drop_lease(self._engine, self._lease, this_owner())
+        with contextlib.suppress(TransientError):
+            # Where the database is away the lease ends by itself.
+            persistently(lambda: drop_lease(self._engine, self._lease, this_owner()), for_s=2)
 
     def _may_feed(self) -> bool:
         """This process holds the job's lease, renewed now and then: two feeders would send all twice."""

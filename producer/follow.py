@@ -71,18 +71,20 @@ def follow(
     *,
     on_tick: OnTick,
     supervise: Callable[[], bool] = lambda: False,
+    finish: Callable[[], None] | None = None,
     fail_fast: bool = False,
 ) -> JobState:
     """Feed and watch until every image is final; returns the state in which the job ended.
 
     Args:
         supervise: starts again what died; true makes lost messages be looked for.
+        finish: ends a complete job; default: its state is set to `done`.
         fail_fast: end as soon as one image has failed.
 
     Raises:
         UnfitError: a worker halted the job: a model is missing or unfit.
     """
-    watch = _Watch(engine, job, feeder, recording, on_tick, fail_fast)
+    watch = _Watch(engine, job, feeder, recording, on_tick, finish, fail_fast)
     while True:
         recording.check()
         try:
@@ -108,6 +110,7 @@ class _Watch:
         feeder: Feeder,
         recording: Recording,
         on_tick: OnTick,
+        finish: Callable[[], None] | None,
         fail_fast: bool,
     ) -> None:
         self._engine = engine
@@ -115,6 +118,7 @@ class _Watch:
         self._feeder = feeder
         self._recording = recording
         self._on_tick = on_tick
+        self._finish = finish or (lambda: close_job(engine, job.id, "done"))
         self._fail_fast = fail_fast
         self._obstacle: str | None = None
         self._count_at = 0.0
@@ -148,6 +152,6 @@ class _Watch:
             self._obstacle = now.error
             log.warning("job %s: %s", self._job.name, self._obstacle or "going on")
         if is_recorded and counts.open == 0:
-            persistently(lambda: close_job(self._engine, self._job.id, "done"))
+            persistently(self._finish)
             return "done"
         return "running" if self._fail_fast and counts.failed else None

@@ -10,7 +10,8 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from common.database import persistently
-from common.errors import MaskmillError, TransientError
+from common.errors import TransientError, UsageError
+from common.files import sweep_temporaries
 from common.ledger.images import count_open
 from common.ledger.jobs import RecordedJob, close_job, find_job, running_job_names
 from common.ledger.leases import drop_lease, take_lease
@@ -73,18 +74,25 @@ class Reconciler:
 
 
 def finish_job(engine: Engine, job: RecordedJob, settings: Settings) -> None:
-    """End a complete job: state, end time, `logs.csv` where this machine sees the output."""
-    persistently(lambda: close_job(engine, job.id, "done"))
+    """End a complete job: leftovers, `logs.csv` where this machine sees the output, then state and end time.
+
+    The state comes last: a job that says `done` has its exports, whatever dies on the way.
+
+    Raises:
+        TransientError: the disk or the database is away; the job stays running until a later look.
+    """
     output = settings.local_path(job.output)
     if not os.path.isdir(output):
         log.warning("job %s is done; its output is not on this machine: run `maskmill export`", job.name)
-        return
-    try:
-        write_logs(engine, job, output)
-    except MaskmillError as exc:
-        log.warning("job %s is done, but %s; run `maskmill export %s`", job.name, exc, job.name)
     else:
-        log.info("job %s is done", job.name)
+        # Older than any task can be: nobody writes them any more.
+        sweep_temporaries(output, settings.time_limit_s)
+        try:
+            write_logs(engine, job, output)
+        except UsageError as exc:
+            log.warning("job %s is done, but %s; run `maskmill export %s`", job.name, exc, job.name)
+    persistently(lambda: close_job(engine, job.id, "done"))
+    log.info("job %s is done", job.name)
 
 
 def reconcile_for_ever(

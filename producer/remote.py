@@ -98,10 +98,15 @@ def _send(
     try:
         if not wait:
             return _feed_all(engine, job, feeder, recording, on_tick)
-        state = follow(engine, job, feeder, recording, on_tick=on_tick, fail_fast=fail_fast)
-        if state == "done":
-            finish_job(engine, job, settings)
-        return state
+        return follow(
+            engine,
+            job,
+            feeder,
+            recording,
+            on_tick=on_tick,
+            finish=lambda: finish_job(engine, job, settings),
+            fail_fast=fail_fast,
+        )
     finally:
         recording.stop()
         feeder.stop()

@@ -65,6 +65,12 @@ def _start_sidecars(**_: Any) -> None:
     _sidecars.start()
 
 
+@signals.heartbeat_sent.connect
+def _check_sidecars(**_: Any) -> None:
+    """Every two seconds, in the main process."""
+    _sidecars.check()
+
+
 @signals.worker_shutdown.connect
 def _stop_sidecars(**_: Any) -> None:
     _sidecars.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import click
@@ -31,6 +32,7 @@ def command(every_s: float | None, elected: bool, **flags: Any) -> None:
     from common.database import engine_for, require_current
     from common.logs import configure_logging
     from common.settings import read_settings
+    from producer.feed import QUIET_S
     from producer.reconcile import Reconciler, reconcile_for_ever
     from producer.signals import Interrupted, stop_signals
 
@@ -42,7 +44,10 @@ def command(every_s: float | None, elected: bool, **flags: Any) -> None:
     engine = engine_for(settings.database_url)
     reconciler = Reconciler(engine, app, settings)
     if every_s is None:
-        click.echo(f"{reconciler.look()} images sent")
+        sent = reconciler.look()
+        # What is lost shows by nothing being under way for a while.
+        time.sleep(QUIET_S + 0.5)
+        click.echo(f"{sent + reconciler.look()} images sent")
         return
     with contextlib.suppress(Interrupted), stop_signals():
         reconcile_for_ever(reconciler, engine, every_s, is_elected=elected)
