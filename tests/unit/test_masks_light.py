@@ -9,6 +9,7 @@ import pytest
 from common.arrays import ImageBgr
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.masks.frame import read_frame
+from workers.masks.grain import grain
 from workers.masks.harmonics import fit_light, head_normals, shade, terms
 from workers.masks.light import LUMA, Light, light_map, read_light
 from workers.masks.optics import read_optics
@@ -126,3 +127,14 @@ def test_a_rank_is_the_value_above_its_share_of_the_others() -> None:
     values = np.array([[5, 1, 4], [2, 3, 0]], dtype=np.float32)
     assert [rank(values, share) for share in (0, 0.5, 0.99, 1)] == [0, 3, 5, 5]
     assert rank(np.array([7], dtype=np.float32), 0.5) == 7
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (200, 90), (320, 320), (700, 500)])
+def test_grain_has_the_spread_asked_for_and_no_hue_in_a_grey_picture(size_wh: tuple[int, int]) -> None:
+    noise = grain(size_wh, 4.0, 0.0, np.random.default_rng(0))
+    assert noise.shape == (size_wh[1], size_wh[0], 3)
+    assert (noise == noise[..., :1]).all()
+    if size_wh != (1, 1):
+        assert noise.std() == pytest.approx(4.0 * 1.15, rel=0.1)
+    colored = grain(size_wh, 4.0, 1.0, np.random.default_rng(0))
+    assert (colored != colored[..., :1]).any()

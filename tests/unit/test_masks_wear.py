@@ -8,6 +8,7 @@ import pytest
 from common.arrays import GrayImage
 from common.errors import UsageError
 from common.kinds import KINDS, WEARS, parse_wears
+from common.options import extend, make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.masks.choose import choose, texture_seed
 from workers.masks.draw import draw, paint_mask
@@ -112,3 +113,12 @@ def test_the_texture_seed_makes_the_generator_of_the_texture() -> None:
     _, rng = choose(3, b"a.jpg", 2, 1, (), ())
     again = np.random.Generator(np.random.PCG64(int(texture_seed(3, b"a.jpg", 2, 1), 16)))
     assert rng.bytes(32) == again.bytes(32)
+
+
+def test_another_way_of_wearing_is_refused_on_an_output_that_is_there() -> None:
+    with pytest.raises(UsageError, match=r"^--wear: .*made with correct, asked is nose-out"):
+        extend(make_options({}), make_options({"wears": ("nose-out",)}))
+    every = make_options({"wears": ("mixed",)})
+    assert extend(every, make_options({"wears": WEARS})).wears == WEARS
+    # Jobs of earlier versions know nothing of wearing: they wore masks correctly.
+    assert make_options({"seed": 3}).wears == ("correct",)

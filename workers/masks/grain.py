@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Field = npt.NDArray[np.float32]
-# Side of the tile of noise, pixels; larger masks repeat it.
-TILE = 192
+# Side of the tile of noise, pixels: a smaller mask cuts its piece out of it, a larger one repeats it.
+TILE = 320
 # What `Optics.noise` measures is the flattest quarter of the pixels at the finest scale; there is more of it.
 GAIN, HUE_GAIN = 1.15, 0.25
 # Spread in levels that even a picture without noise has, from rounding.
@@ -26,14 +26,15 @@ def grain(size_wh: tuple[int, int], noise: float, saturation: float, rng: np.ran
         saturation: 0 in a grey photograph, whose noise has no hue, to 1.
         rng: gives the place in the tile.
     """
-    luma, hue = _tiles()
     spread = GAIN * max(noise, LEAST)
-    tile = luma * np.float32(spread)
-    tile += hue * np.float32(HUE_GAIN * saturation * spread)
-    left, up = rng.integers(TILE, size=2).tolist()
     width, height = size_wh
-    repeats = -(-(height + up) // TILE), -(-(width + left) // TILE), 1
-    return np.asarray(np.tile(tile, repeats)[up : up + height, left : left + width], np.float32)
+    left, up = (int(rng.integers(max(1, TILE - side + 1))) for side in size_wh)
+    luma, hue = (tile[up : up + height, left : left + width] for tile in _tiles())
+    mixed = cv2.addWeighted(luma, spread, hue, HUE_GAIN * saturation * spread, 0)
+    right, down = width - mixed.shape[1], height - mixed.shape[0]
+    if right or down:
+        mixed = cv2.copyMakeBorder(mixed, 0, down, 0, right, cv2.BORDER_WRAP)
+    return np.asarray(mixed, np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from workers.masks.frame import FaceFrame
 from workers.masks.ranks import rank
 
 # Most pixels that are looked at along a side: the eyes of a large face are enough.
-WINDOW = 160
+WINDOW = 112
 
 
 @dataclass(frozen=True, slots=True)

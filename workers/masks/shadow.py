@@ -15,7 +15,7 @@ Field = npt.NDArray[np.float32]
 GAP_SIGMA, GAP_DEPTH = 0.035, 0.22
 FALL_SIGMA, FALL_LENGTH, FALL_DEPTH = 0.07, 0.13, 0.34
 # The shadow is drawn in a picture in which the eyes are at most this many pixels apart.
-SHADOW_UNIT_PX = 48.0
+SHADOW_UNIT_PX = 32.0
 
 
 def skin_outline(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
