@@ -35,7 +35,7 @@ def everything(session_command: Command, photographs: Path, tmp_path_factory: py
     return out
 
 
-def test_outside_the_mask_a_variant_is_the_original_to_the_pixel(everything: Path) -> None:
+def test_outside_the_mask_a_variant_is_the_original_but_for_its_shadow(everything: Path) -> None:
     compared = 0
     for label in sorted(everything.rglob("*_mask.png")):
         stem = str(label).removesuffix("_mask.png")
@@ -46,7 +46,10 @@ def test_outside_the_mask_a_variant_is_the_original_to_the_pixel(everything: Pat
         masked = pixels(Path(stem + "_masked.png"))
         assert alpha.shape == masked.shape[:2] == original.shape[:2]
         assert alpha.max() > 200
-        assert np.array_equal(original[alpha == 0], masked[alpha == 0])
+        # Beside a mask there is at most its shadow: darker, and smaller than the mask itself.
+        shadow = (original != masked).any(axis=2) & (alpha == 0)
+        assert (masked[shadow] <= original[shadow]).all()
+        assert shadow.sum() < (alpha > 0).sum()
         # Where the mask is opaque the picture has changed.
         assert np.abs(original - masked)[alpha > 200].mean() > 5
         compared += 1
