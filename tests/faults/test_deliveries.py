@@ -50,6 +50,7 @@ def test_f12_every_message_sent_three_times_changes_nothing(
         )
 
 
+@pytest.mark.soak
 def test_f12_a_message_that_comes_back_after_the_end_changes_nothing(
     make_cluster: Callable[..., Cluster], redis_server: RedisServer, undisturbed: Callable[[int], Expected]
 ) -> None:
@@ -95,6 +96,7 @@ def test_f12_a_visibility_timeout_shorter_than_a_task_changes_nothing(
     )
 
 
+@pytest.mark.soak
 def test_messages_in_reverse_order_change_nothing(
     make_cluster: Callable[..., Cluster], redis_server: RedisServer, undisturbed: Callable[[int], Expected]
 ) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Expected
@@ -41,6 +42,7 @@ def test_a_job_is_finished_although_the_process_beside_the_worker_died(
     assert cluster.check().tree_hash == expected.tree_hash
 
 
+@pytest.mark.soak
 def test_exports_are_written_although_their_writer_was_killed(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:
@@ -58,6 +60,7 @@ def test_exports_are_written_although_their_writer_was_killed(
     assert cluster.check().tree_hash == expected.tree_hash
 
 
+@pytest.mark.soak
 def test_temporary_files_of_killed_processes_are_swept(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:
@@ -74,6 +77,7 @@ def test_temporary_files_of_killed_processes_are_swept(
     assert not orphan.exists()
 
 
+@pytest.mark.soak
 def test_two_workers_elect_one_to_look_after_jobs_and_replace_it(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:

@@ -179,6 +179,7 @@ def test_a_worker_that_sees_the_folders_elsewhere_maps_the_paths(
     assert findings.tree_hash == expected.tree_hash
 
 
+@pytest.mark.soak
 def test_sigterm_ends_a_worker_that_has_nothing_to_do(make_cluster: Callable[..., Cluster]) -> None:
     cluster = make_cluster()
     worker = cluster.start_worker()
