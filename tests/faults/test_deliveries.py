@@ -219,6 +219,7 @@ def test_f16_hostile_messages_are_refused_and_written_down(
     )
 
 
+@pytest.mark.soak
 def test_f16_rows_that_lead_out_of_the_roots_are_refused(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected], tmp_path: Path
 ) -> None:

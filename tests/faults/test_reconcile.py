@@ -27,6 +27,7 @@ def test_reconcile_by_hand_sends_again_what_was_lost(
     assert cluster.redis.depths()["detect"] > 0, answer.stdout
 
 
+@pytest.mark.soak
 def test_a_job_is_finished_although_the_process_beside_the_worker_died(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:

@@ -133,6 +133,7 @@ def test_f11_workers_finish_the_job_of_a_dead_producer(
     )
 
 
+@pytest.mark.soak
 def test_a_cancelled_job_drains_and_can_be_gone_on_with(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_cancelled_job_drains_and_can_be_gone_on_with(
     assert findings.tree_hash == expected.tree_hash
 
 
+@pytest.mark.soak
 def test_a_worker_that_sees_the_folders_elsewhere_maps_the_paths(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected], tmp_path: Path
 ) -> None:
