@@ -9,6 +9,7 @@ faults, each with
 - `width`: only for a picture this many pixels wide (`decode` only)
 - `times`: so often over all processes together (counted by files in `folder`); without it always
 - `skip`: so many calls of each process pass first
+- `processes`: how many have to come to the point before any goes on (`meet` only; marks lie in `folder`)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import time
 
 _POINTS = {
-    "decode": ("common.images", "decode"),
+    "decode": ("common.images", "decode_reduced"),
     "write": ("common.temporaries", "write_all"),
     "sync": ("common.temporaries", "sync_file_systems"),
     "rename": ("common.atomic_writer", "os"),
@@ -49,10 +50,11 @@ class _Fault:
         self.seconds = given.get("seconds", 0)
         self.bytes = given.get("bytes", 0)
         self.file = given.get("file")
+        self.processes = given.get("processes")
 
     def is_due(self, answer):
         """This call is one that should go wrong."""
-        if self.width is not None and (answer is None or answer.shape[1] != self.width):
+        if self.width is not None and (answer is None or answer.width != self.width):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -78,12 +80,21 @@ class _Fault:
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.do == "sleep":
             time.sleep(self.seconds)
+        elif self.do == "meet":
+            self._meet()
         elif self.do == "allocate":
             import numpy as np
 
             np.ones(self.bytes, np.uint8)
         elif self.do == "no-space" and os.path.exists(self.file):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _meet(self):
+        with open(os.path.join(self.folder, f"met-{os.getpid()}"), "w"):
+            pass
+        end = time.monotonic() + 60  # not for ever: the test then sees too few processes and says so
+        while len(os.listdir(self.folder)) < self.processes and time.monotonic() < end:
+            time.sleep(0.02)
 
 
 def _wrapped(original, faults):
