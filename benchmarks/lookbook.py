@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from benchmarks.accuracy import read_truth
+from benchmarks.truth import read_truth
 from common.arrays import FloatArray, ImageBgr
 from common.chance import rng_for
 from common.errors import UndrawableFace

@@ -15,14 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.accuracy import MATCH_IOU, Truth, read_truth
+from benchmarks.accuracy import MATCH_IOU
 from benchmarks.measures import covers_as_worn, light_pair, seam_width, slope, stray_pixels
+from benchmarks.truth import Truth, read_truth
 from common.arrays import FloatArray, ImageBgr
 from common.errors import MaskmillError, UndrawableFace
 from common.weights import cache_dir, find
-from workers.artwork import grown_by_half
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
+from workers.facepoints import grown_by_half
 from workers.landmarks.registry import open_landmarker
 from workers.masks.choose import choose
 from workers.masks.draw import paint

@@ -1,81 +1,34 @@
-"""What is made of one image: landmarks, masks and crops, as pure functions on arrays."""
+"""What is made of one image: masks, crops and pictures, as pure functions on arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from common.arrays import FloatArray, GrayImage, ImageBgr
+from common.arrays import GrayImage, ImageBgr
 from common.artifacts import ORIGINAL, PlannedArtifact
+from common.encoding import encode
 from common.errors import UndrawableFace
-from common.images import encode_jpeg, encode_png
-from common.ledger.claims import ClaimedFace
+from common.images import encode_png
+from common.jpeg_compression import JpegCompression
 from common.ledger.results import MaskRow
+from common.metadata import is_record_format
 from common.options import JobOptions
+from common.pixel_hash import hash_pixels
 from workers.crops import STYLES, crop, matrix_for
-from workers.landmarks.base import Landmarker
-from workers.masks.already import MaskJudge
+from workers.debug_picture import draw_landmarks
+from workers.facepoints import FacePoints
 from workers.masks.choose import choose, texture_seed
 from workers.masks.draw import PaintedMask, paint_mask
 from workers.masks.judge import points_agree
+from workers.provenance import Origin
 from workers.times import PartTimes
 
 JPEG_QUALITY = 95
-_THREE_POINTS = [39, 42, 57]
+THREE_POINTS = [39, 42, 57]
 """Inner eye corners and centre of the lower lip, of the 68."""
-
-
-@dataclass(frozen=True)
-class FacePoints:
-    """Where one face is.
-
-    Attributes:
-        id: its row.
-        face_index: its number in the image.
-        limit_xyxy: the box grown by half its size on each side; no mask leaves it.
-        points68: (68, 2), pixels.
-        crop_points5: (5, 2), the detector's points, or those of the landmarks where it has none.
-        detector_points5: (5, 2) or None.
-        is_masked: it wears a mask already and is left alone.
-    """
-
-    id: int
-    face_index: int
-    limit_xyxy: tuple[float, float, float, float]
-    points68: FloatArray
-    crop_points5: FloatArray
-    detector_points5: FloatArray | None
-    is_masked: bool = False
-
-
-def find_points(
-    landmarker: Landmarker,
-    image_bgr: ImageBgr,
-    faces: Sequence[ClaimedFace],
-    mask_judge: MaskJudge | None = None,
-) -> list[FacePoints]:
-    """The landmarks of every accepted face of an image, and whether it wears a mask already."""
-    if not faces:
-        return []
-    boxes = np.array([face.box for face in faces], dtype=np.float64)
-    given = [face.points_5 for face in faces]
-    detector_points = None if any(points is None for points in given) else np.array(given, dtype=np.float64)
-    found = landmarker.find(image_bgr, boxes, detector_points)
-    masked = [False] * len(faces) if mask_judge is None else mask_judge.masked(image_bgr, boxes)
-    return [
-        FacePoints(
-            id=face.id,
-            face_index=face.face_index,
-            limit_xyxy=grown_by_half(face.box),
-            points68=found.points68[k],
-            crop_points5=found.points5[k] if detector_points is None else detector_points[k],
-            detector_points5=None if detector_points is None else detector_points[k],
-            is_masked=masked[k],
-        )
-        for k, face in enumerate(faces)
-    ]
 
 
 def make_artifacts(
@@ -84,8 +37,10 @@ def make_artifacts(
     image_bgr: ImageBgr,
     faces: Sequence[FacePoints],
     planned: Sequence[PlannedArtifact],
-    emit: Callable[[PlannedArtifact, bytes], None],
+    emit: Callable[[PlannedArtifact, bytes, str | None], None],
     times: PartTimes,
+    origin: Origin,
+    compression: JpegCompression | None = None,
 ) -> list[MaskRow]:
     """Make the files of one image, variant after variant.
 
@@ -93,23 +48,36 @@ def make_artifacts(
         relative_path: of the image; chance comes from it.
         image_bgr: (H, W, 3) uint8; stays as it is.
         planned: what to make. What would pass for masked and is not is left out.
-        emit: takes each file as it is ready.
+        emit: takes each file as it is ready; with the hash of its pixels where it is a crop without loss.
         times: gets the seconds of `draw`, `crop` and `encode`.
+        origin: what crops say of themselves comes from it.
+        compression: of the image's file; masks are compressed alike.
 
     Returns:
         What was drawn on each face in each variant that was made, or why not.
     """
     masks: list[MaskRow] = []
-    for variant in dict.fromkeys(artifact.variant for artifact in planned):
+    pictures = [artifact for artifact in planned if artifact.kind != "landmarks"]
+    for variant in dict.fromkeys(artifact.variant for artifact in pictures):
         canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
+        mask_of: dict[int | None, MaskRow] = {}
         if variant is not ORIGINAL:
             with times.part("draw"):
-                canvas, alpha, rows = draw_variant(options, relative_path, image_bgr, faces, variant)
+                canvas, alpha, rows = draw_variant(
+                    options, relative_path, image_bgr, faces, variant, compression
+                )
             drawn = {row.face_index for row in rows if row.reason is None}
+            mask_of = {row.face_index: row for row in rows}
             masks += rows
-        for artifact in planned:
+        for artifact in pictures:
             if artifact.variant == variant and _can_be_made(artifact, drawn):
-                emit(artifact, _encode(artifact, options, canvas, alpha, faces, times))
+                mask = mask_of.get(artifact.face_index)
+                emit(artifact, *_encode(artifact, origin, canvas, alpha, faces, mask, times))
+    for artifact in planned:
+        if artifact.kind == "landmarks":
+            with times.part("encode"):
+                data = encode_png(draw_landmarks(image_bgr, faces))
+            emit(artifact, data, None)
     return masks
 
 
@@ -119,8 +87,9 @@ def draw_variant(
     image_bgr: ImageBgr,
     faces: Sequence[FacePoints],
     variant: int,
+    compression: JpegCompression | None = None,
 ) -> tuple[ImageBgr, GrayImage, list[MaskRow]]:
-    """Draw the masks of one variant on a copy of the image.
+    """Draw the masks of one variant on a copy of the image, compressed as the image's file is.
 
     Returns:
         The picture, (H, W) uint8 how far masks cover it, and a row per face: what was drawn, or why not.
@@ -153,7 +122,14 @@ def draw_variant(
         try:
             _judge_face(face)
             painted = paint_mask(
-                canvas, alpha, face.points68, spec, rng, limit_xyxy=face.limit_xyxy, light_from=image_bgr
+                canvas,
+                alpha,
+                face.points68,
+                spec,
+                rng,
+                limit_xyxy=face.limit_xyxy,
+                light_from=image_bgr,
+                compression=compression,
             )
         except UndrawableFace as exc:
             rows.append(replace(row, reason=exc.reason, message=str(exc)))
@@ -187,11 +163,9 @@ def _with_place(row: MaskRow, painted: PaintedMask) -> MaskRow:
     )
 
 
-def grown_by_half(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The box with half its width and height added on each side."""
-    x1, y1, x2, y2 = box
-    grow_x, grow_y = (x2 - x1) / 2, (y2 - y1) / 2
-    return x1 - grow_x, y1 - grow_y, x2 + grow_x, y2 + grow_y
+def stored_points(face: FacePoints) -> list[tuple[float, float]]:
+    """The 68 points as they are stored: x, y in 1/100 pixel."""
+    return [(float(x), float(y)) for x, y in face.points68.round(2)]
 
 
 def _can_be_made(artifact: PlannedArtifact, drawn: set[int]) -> bool:
@@ -201,20 +175,25 @@ def _can_be_made(artifact: PlannedArtifact, drawn: set[int]) -> bool:
 
 def _encode(
     artifact: PlannedArtifact,
-    options: JobOptions,
+    origin: Origin,
     canvas: ImageBgr,
     alpha: GrayImage | None,
     faces: Sequence[FacePoints],
+    mask: MaskRow | None,
     times: PartTimes,
-) -> bytes:
+) -> tuple[bytes, str | None]:
+    """The bytes of one file, and the hash of its pixels where it is a crop without loss."""
     if artifact.crop_style is None:
         with times.part("encode"):
-            return encode_png(alpha if artifact.kind == "labels" and alpha is not None else canvas)
+            return encode_png(alpha if artifact.kind == "labels" and alpha is not None else canvas), None
     face = next(face for face in faces if face.face_index == artifact.face_index)
+    side = origin.options.crop_size
     with times.part("crop"):
-        matrix = matrix_for(
-            artifact.crop_style, face.crop_points5, face.points68[_THREE_POINTS], options.crop_size
-        )
-        cut = crop(canvas, matrix, options.crop_size, STYLES[artifact.crop_style].border)
+        matrix = matrix_for(artifact.crop_style, face.crop_points5, face.points68[THREE_POINTS], side)
+        cut = crop(canvas, matrix, side, STYLES[artifact.crop_style].border)
     with times.part("encode"):
-        return encode_jpeg(cut, quality=JPEG_QUALITY)
+        if not is_record_format(artifact.path):
+            return encode(cut, artifact.path, quality=JPEG_QUALITY), None
+        size_wh = (canvas.shape[1], canvas.shape[0])
+        record = origin.record_of(artifact, size_wh, stored_points(face), matrix, mask)
+        return encode(cut, artifact.path, record=record), hash_pixels(cut)

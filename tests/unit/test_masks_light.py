@@ -9,9 +9,9 @@ import pytest
 from common.arrays import ImageBgr
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.masks.frame import read_frame
-from workers.masks.grain import grain
-from workers.masks.harmonics import fit_light, head_normals, shade, terms
-from workers.masks.light import LUMA, Light, light_map, read_light
+from workers.masks.grain import add_grain
+from workers.masks.harmonics import fit_light, head_normals, terms
+from workers.masks.light import LUMA, Light, read_light
 from workers.masks.optics import read_optics
 from workers.masks.pose import Pose, read_pose
 from workers.masks.ranks import rank
@@ -26,8 +26,8 @@ def _light(image: ImageBgr) -> Light:
 
 
 def _on(light: Light, x: float, y: float) -> float:
-    normal = np.array([[x], [y], [np.sqrt(1 - x * x - y * y)]])
-    return float(shade(light.harmonics, *normal)[0])
+    normal = np.array([x, y, np.sqrt(1 - x * x - y * y)])
+    return float(terms(normal) @ light.harmonics)
 
 
 @pytest.mark.parametrize("slope", [-0.3, 0.0, 0.25])
@@ -50,8 +50,8 @@ def test_a_cast_shadow_stays_on_the_map_of_patches() -> None:
     dark = PHOTO.copy()
     dark[150:200, 150:] //= 2
     light = _light(dark)
-    patches = light_map(light, light.patches, (80, 80), (140, 140))
-    assert patches[95, 110] < 0.8 * patches[95, 30]
+    shaded, bare = light.patches_at(np.array([[190.0, 175.0], [110.0, 175.0]]))
+    assert shaded < 0.8 * bare
 
 
 def test_the_harmonics_of_a_known_light_are_found_again() -> None:
@@ -62,7 +62,14 @@ def test_the_harmonics_of_a_known_light_are_found_again() -> None:
     known = np.array([0.7, 0.3, -0.2, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0])
     found = fit_light(normals, terms(normals) @ known, np.ones(4000))
     np.testing.assert_allclose(found[1:3], known[1:3], atol=0.03)
-    np.testing.assert_allclose(shade(found, *normals.T), terms(normals) @ found, atol=1e-5)
+
+
+def test_the_nine_terms_of_a_slanting_normal_are_those_worked_by_hand() -> None:
+    np.testing.assert_allclose(
+        terms(np.array([[0.48, -0.6, 0.64]])),
+        [[1, 0.48, -0.6, 0.64, -0.288, 0.3072, -0.384, -0.1296, 0.2288]],
+        atol=1e-12,
+    )
 
 
 def test_a_head_turned_to_the_right_shows_its_left_side() -> None:
@@ -131,10 +138,11 @@ def test_a_rank_is_the_value_above_its_share_of_the_others() -> None:
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (200, 90), (320, 320), (700, 500)])
 def test_grain_has_the_spread_asked_for_and_no_hue_in_a_grey_picture(size_wh: tuple[int, int]) -> None:
-    noise = grain(size_wh, 4.0, 0.0, np.random.default_rng(0))
-    assert noise.shape == (size_wh[1], size_wh[0], 3)
+    plain = np.zeros((size_wh[1], size_wh[0], 3), np.float32)
+    noise = add_grain(plain, 4.0, 0.0, np.random.default_rng(0))
+    assert noise.shape == plain.shape and not plain.any()
     assert (noise == noise[..., :1]).all()
     if size_wh != (1, 1):
         assert noise.std() == pytest.approx(4.0 * 1.15, rel=0.1)
-    colored = grain(size_wh, 4.0, 1.0, np.random.default_rng(0))
+    colored = add_grain(plain, 4.0, 1.0, np.random.default_rng(0))
     assert (colored != colored[..., :1]).any()

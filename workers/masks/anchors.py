@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from common.arrays import FloatArray
@@ -23,8 +26,13 @@ LIP_GAP = 0.12
 LID_GAP = 0.18
 # How far below the eyes the mask crosses the nose at least, in units, where the nose is long enough.
 ROOT_GAP = 0.15
-# The jaw's numbers under the control columns of the lower edge; the outermost come from the cut.
-CHIN_JAW = (5.5, 6.9)
+# The jaw's numbers under the control columns of the lower edge, from the outer one; the outermost come from
+# the cut.
+CHIN_JAW = (6.9, 5.5)
+# Which rows of a side's own points (`_side_points`) are what.
+_RIM, _CHIN, _LIDS, _ALA, _CORNER = slice(0, 4), slice(4, 6), slice(6, 8), 8, 9
+# Towards the jaw's angle the silhouette is the mask's own edge.
+_INSET = np.array([1.0, 0.9, 0.55, 0.2])
 
 
 def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str = "correct") -> FloatArray:
@@ -45,77 +53,91 @@ def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str 
         return lowered_points(landmarks, frame, cut, wear, np.array(seen))
     control = np.empty((4, 7, 2))
     control[:, 3] = _middle(landmarks, frame, cut)
-    for side, columns, jaw, eye, ala, corner in (
-        (-1, [2, 1, 0], landmarks[:17], landmarks[[41, 40]], landmarks[31], landmarks[48]),
-        (1, [4, 5, 6], landmarks[16::-1], landmarks[[46, 47]], landmarks[35], landmarks[54]),
-    ):
-        control[:, columns] = _side(control[:, 3], jaw, eye, ala, corner, frame, cut, side)
+    own = (_side_points(cut) @ landmarks).reshape(2, -1, 2)
+    reach = frame.across(landmarks[48:60])
+    for side, columns, points in ((-1, (2, 1, 0), own[0]), (1, (4, 5, 6), own[1])):
+        control[:, columns] = _side(control[:, 3], points, frame, cut, side)
         # In a turned face the lips stand before the far cheek, and the fabric before them.
-        gap = LIP_GAP - 0.4 * (1 - np.clip((side * frame.yaw - 0.2) / 0.4, 0, 1))
-        least = float((side * frame.across(landmarks[48:60])).max()) + gap * frame.unit
+        gap = LIP_GAP - 0.4 * (1 - min(max((side * frame.yaw - 0.2) / 0.4, 0.0), 1.0))
+        least = float(side * (reach.max() if side > 0 else reach.min())) + gap * frame.unit
         missing = max(0.0, least - float(side * frame.across(control[2, columns[0]])))
         control[2, columns[0]] += side * missing * frame.right
     return control
 
 
+@lru_cache(maxsize=64)
+def _side_points(cut: Cut) -> FloatArray:
+    """Return the (20, 68) matrix that takes the 68 points to what either side is laid by, image-left first.
+
+    Ten points a side: on the jaw the ends of the four rows and the two under the inner columns, the lower
+    lid's outer and inner point, nostril, corner of the mouth.
+    """
+    numbers = (
+        *np.interp(V_KNOTS, (V_KNOTS[0], V_KNOTS[-1]), (cut.jaw_top, cut.jaw_bottom)).tolist(),
+        *CHIN_JAW,
+    )
+    matrix = np.zeros((2, 10, 68))
+    for side, (jaw, features) in enumerate(
+        ((range(17), (41, 40, 31, 48)), (range(16, -1, -1), (46, 47, 35, 54)))
+    ):
+        for row, number in enumerate(numbers):
+            low = min(int(number), 15)
+            matrix[side, row, jaw[low]], matrix[side, row, jaw[low + 1]] = 1 - number + low, number - low
+        matrix[side, range(6, 10), features] = 1
+    flat = matrix.reshape(20, 68)
+    flat.setflags(write=False)
+    return flat
+
+
 def _middle(landmarks: FloatArray, frame: FaceFrame, cut: Cut) -> FloatArray:
     """Return the (4, 2) control points over bridge, tip of the nose, lips and chin."""
+    root_xy, tip_xy, chin_xy = landmarks[27], landmarks[30], landmarks[8]
     # A face that looks sideways shows how far the fabric stands off its nose.
-    forward = np.sin(frame.yaw) * frame.right * frame.unit * cut.bulge
+    forward = math.sin(frame.yaw) * frame.unit * cut.bulge * frame.right
     # On a face that looks up the nose's root stands level with the eyes, and would hide the far one.
-    root, tip = frame.along(landmarks[[27, 30]]).tolist()
+    root, tip = frame.along(landmarks[27:31:3]).tolist()
     down_nose = (ROOT_GAP * frame.unit - root) / max(tip - root, 1e-6)
-    bridge = landmarks[27] + np.clip(down_nose, cut.bridge, 0.75) * (landmarks[30] - landmarks[27])
-    lips = landmarks[[51, 57, 62, 66]].mean(axis=0)
-    chin = landmarks[8] + cut.overhang * frame.unit * _direction(landmarks[8] - lips)
-    column = np.array([bridge + 0.3 * forward, landmarks[30] + forward, lips + forward, chin])
+    bridge = root_xy + min(max(down_nose, cut.bridge), 0.75) * (tip_xy - root_xy)
+    lips = (landmarks[51] + landmarks[57] + landmarks[62] + landmarks[66]) / 4
+    chin = chin_xy + cut.overhang * frame.unit * _direction(chin_xy - lips)
+    column = np.array([bridge + 0.3 * forward, tip_xy + forward, lips + forward, chin])
     # Fabric is stretched: seen from the side it runs straight from nose to chin where the lips lie behind.
     share = (V_KNOTS[2] - V_KNOTS[1]) / (V_KNOTS[3] - V_KNOTS[1])
     behind = column[1] + share * (column[3] - column[1]) - column[2]
-    column[2] += np.sign(frame.yaw) * max(0.0, float(np.sign(frame.yaw) * behind @ frame.right)) * frame.right
+    ahead = math.copysign(1.0, frame.yaw) if frame.yaw else 0.0
+    column[2] += ahead * max(0.0, ahead * float(behind @ frame.right)) * frame.right
     return column
 
 
-def _side(
-    centre: FloatArray,
-    jaw: FloatArray,
-    eye: FloatArray,
-    ala: FloatArray,
-    corner: FloatArray,
-    frame: FaceFrame,
-    cut: Cut,
-    side: int,
-) -> FloatArray:
+def _side(centre: FloatArray, own: FloatArray, frame: FaceFrame, cut: Cut, side: int) -> FloatArray:
     """Return (4, 3, 2) control points of one side, from the nose outwards.
 
     Args:
         centre: (4, 2) the middle column.
-        jaw: (17, 2) from this side's ear over the chin to the other.
-        eye: (2, 2) the lower lid's outer and inner point.
-        ala, corner: (2,) this side's nostril and corner of the mouth.
+        own: (10, 2) of `_side_points`.
         side: -1 image-left, 1 image-right.
     """
-    numbers = np.interp(V_KNOTS, (V_KNOTS[0], V_KNOTS[-1]), (cut.jaw_top, cut.jaw_bottom))
-    rim = _along_jaw(jaw, numbers)
     # The mask lies on a round head: angles from the nose become fractions of the way to the silhouette.
     near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in COLUMN_SHARES)
-    # Towards the jaw's angle the silhouette is the mask's own edge.
-    inset = 1 - (1 - edge) * np.array([1.0, 0.9, 0.55, 0.2])
-    points = np.empty((4, 3, 2))
-    points[:, 2] = centre + inset[:, None] * (rim - centre)
-    points[:, 1] = centre + middle * (rim - centre)
-    points[:, 0] = centre + near * (rim - centre)
+    shares = np.empty((4, 3, 1))
+    shares[:, 0], shares[:, 1] = near, middle
+    shares[:, 2, 0] = 1 - (1 - edge) * _INSET
+    points = centre[:, None] + shares * (own[_RIM] - centre)[:, None]
     # Nostril and mouth tell better than the round head where the middle of this side is.
-    points[1, 0] = (points[1, 0] + centre[1] + 1.6 * (ala - centre[1])) / 2
-    points[2, 0] = (points[2, 0] + corner) / 2
-    points[3, :2] = _along_jaw(jaw, np.array(CHIN_JAW[::-1]))
+    points[1, 0] = (points[1, 0] + 1.6 * own[_ALA] - 0.6 * centre[1]) / 2
+    points[2, 0] = (points[2, 0] + own[_CORNER]) / 2
+    points[3, :2] = own[_CHIN]
     outwards = points[3] - frame.mouth
-    points[3] += cut.overhang * frame.unit * outwards / np.maximum(np.hypot(*outwards.T), 1e-6)[:, None]
-    lids = frame.along(eye)[[1, 0, 0]]
-    drop = frame.along(points[0])
-    drop[:2] = cut.cheek * frame.along(points[1, :2]) + (1 - cut.cheek) * lids[:2]
-    drop = np.maximum(drop, lids + LID_GAP * frame.unit)
-    points[0] += (drop - frame.along(points[0]))[:, None] * frame.down
+    length = np.sqrt((outwards * outwards).sum(axis=1, keepdims=True))
+    points[3] += cut.overhang * frame.unit * outwards / np.maximum(length, 1e-6)
+    outer, inner = frame.along(own[_LIDS]).tolist()
+    upper, (below_near, below_middle, _) = frame.along(points[:2]).tolist()
+    for column, lid in enumerate((inner, outer, outer)):
+        here = upper[column]
+        if column < 2:
+            below = below_middle if column else below_near
+            here = cut.cheek * below + (1 - cut.cheek) * lid
+        points[0, column] += (max(here, lid + LID_GAP * frame.unit) - upper[column]) * frame.down
     return points
 
 
@@ -126,21 +148,13 @@ def _seen_fraction(angle_deg: float, yaw_away: float) -> float:
         angle_deg: the point's angle from the nose, 0 to `JAW_DEG`.
         yaw_away: how far the head is turned to the point's side, radians; negative shows more of that side.
     """
-    silhouette = min(np.radians(JAW_DEG) + yaw_away, np.pi / 2)
-    point = min(np.radians(angle_deg) + yaw_away, np.pi / 2)
-    middle = np.sin(yaw_away)
-    return float((np.sin(point) - middle) / max(np.sin(silhouette) - middle, 1e-3))
-
-
-def _along_jaw(jaw: FloatArray, numbers: FloatArray) -> FloatArray:
-    """Return (N, 2) points at fractional numbers on the (17, 2) jaw line."""
-    low = np.minimum(numbers.astype(int), 15)
-    share = (numbers - low)[:, None]
-    points: FloatArray = (1 - share) * jaw[low] + share * jaw[low + 1]
-    return points
+    silhouette = min(math.radians(JAW_DEG) + yaw_away, math.pi / 2)
+    point = min(math.radians(angle_deg) + yaw_away, math.pi / 2)
+    middle = math.sin(yaw_away)
+    return (math.sin(point) - middle) / max(math.sin(silhouette) - middle, 1e-3)
 
 
 def _direction(vector: FloatArray) -> FloatArray:
     """Return the unit vector along (2,); a vector without length gives zeros."""
-    direction: FloatArray = vector / max(float(np.hypot(*vector)), 1e-9)
+    direction: FloatArray = vector / max(math.hypot(*vector.tolist()), 1e-9)
     return direction

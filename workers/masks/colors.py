@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from common.colors import hex_to_rgb
+
 # Pure white cloth sends back about this part of the light; the rest of the range is left to highlights.
 WHITEST = 244.0
 
 
 def bgr_of(color: str) -> npt.NDArray[np.float32]:
     """Return (3,) float32 blue, green, red from `#rrggbb`."""
-    red, green, blue = bytes.fromhex(color[1:])
+    red, green, blue = hex_to_rgb(color)
     return np.array([blue, green, red], dtype=np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,16 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, GrayImage, ImageBgr
+from common.jpeg_compression import JpegCompression
+from workers.masks.compress import compress
 from workers.masks.frame import read_frame
 from workers.masks.judge import judge_landmarks, judge_mesh
 from workers.masks.light import read_light
-from workers.masks.loops import lay_loops
+from workers.masks.loops import lay_loops, loop_color
 from workers.masks.mesh import lay_mesh
 from workers.masks.optics import read_optics
+from workers.masks.planes import Field, shares, wide
 from workers.masks.pose import Pose, read_pose
-from workers.masks.render import Box, Field, Picture, WornMask, render, throw_shadow, wide
+from workers.masks.render import Box, Picture, WornMask, render, throw_shadow
+from workers.masks.shading import with_sides
 from workers.masks.shadow import skin_outline
 from workers.masks.spec import MaskSpec
+from workers.masks.straps import tie_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +128,12 @@ def paint_mask(
     *,
     limit_xyxy: tuple[float, float, float, float] | None = None,
     light_from: ImageBgr | None = None,
+    compression: JpegCompression | None = None,
 ) -> PaintedMask:
-    """Draw a mask into an image in place, and return what was painted; everything as in `paint`."""
+    """Draw a mask into an image in place, and return what was painted; everything as in `paint`.
+
+    With `compression`, that of the JPEG whose pixels the canvas has, the mask shows the same blocks as they do.
+    """
     _check_images(canvas_bgr, alpha)
     points = np.asarray(landmarks, dtype=np.float64)
     frame = judge_landmarks(points)
@@ -132,21 +142,52 @@ def paint_mask(
     limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
     judge_mesh(mesh, frame, limit)
     source = canvas_bgr if light_from is None else light_from
+    light = read_light(source, points, frame, pose)
+    if mask_spec.wear != "hanging":
+        light = with_sides(light, mesh, frame)
     worn = WornMask(
         spec=mask_spec,
         frame=frame,
         mesh=mesh,
-        bands=lay_loops(source, points, frame, mesh, mask_spec),
-        light=read_light(source, points, frame, pose),
+        loops=lay_loops(source, points, frame, mesh, mask_spec),
+        light=light,
         optics=read_optics(source, frame),
         skin=skin_outline(points, frame),
     )
     window = _window(worn, limit)
     around = _grown(window, worn.shadow_px, limit)
     picture = render(worn, window, rng)
-    _darken(_part(canvas_bgr, around), throw_shadow(worn, picture.fabric, window, around))
-    level = _blend(_part(canvas_bgr, window), _part(alpha, window), picture)
-    return PaintedMask(around, window, level, pose)
+    _darken(_part(canvas_bgr, around), throw_shadow(worn, picture.cover, window, around))
+    color = loop_color(mask_spec)
+    ties = [
+        tied
+        for loop in worn.loops
+        if (tied := tie_loop(canvas_bgr, loop, color, light, frame.unit, worn.optics.blur_px, limit))
+    ]
+    covers = [(window, _blend(_part(canvas_bgr, window), picture)), *ties]
+    for box, cover in covers:
+        under = _part(alpha, box)
+        np.maximum(under, cover, out=under)
+    whole, cover = _united(covers)
+    if compression is not None:
+        compress(canvas_bgr, whole, cover, compression)
+    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, pose)
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    """Return the box around boxes."""
+    x1, y1, x2, y2 = zip(*boxes, strict=True)
+    return min(x1), min(y1), max(x2), max(y2)
+
+
+def _united(covers: Sequence[tuple[Box, GrayImage]]) -> tuple[Box, GrayImage]:
+    """Return one cover of all boxes from those of mask and loops."""
+    hull = _hull([box for box, _ in covers])
+    whole = np.zeros((hull[3] - hull[1], hull[2] - hull[0]), dtype=np.uint8)
+    for (x1, y1, x2, y2), cover in covers:
+        part = whole[y1 - hull[1] : y2 - hull[1], x1 - hull[0] : x2 - hull[0]]
+        np.maximum(part, cover, out=part)
+    return hull, whole
 
 
 def _darken(skin: ImageBgr, shadow: Field) -> None:
@@ -154,16 +195,13 @@ def _darken(skin: ImageBgr, shadow: Field) -> None:
     skin[...] = cv2.multiply(skin, wide(1 - shadow), dtype=cv2.CV_8U)
 
 
-def _blend(skin: ImageBgr, under: GrayImage, picture: Picture) -> GrayImage:
-    """Lay a mask over a part of the image and its cover over that of other masks; return that cover."""
-    level: Field = np.rint(picture.cover * np.float32(255))
-    share: Field = level / np.float32(255)
-    mixed = picture.color * wide(share)
-    mixed += skin * wide(1 - share)
+def _blend(skin: ImageBgr, picture: Picture) -> GrayImage:
+    """Lay a mask over a part of the image; return its cover, 0..255."""
+    cover = np.asarray(cv2.convertScaleAbs(picture.cover, alpha=255), np.uint8)
+    share = shares(cover)
+    mixed = cv2.blendLinear(picture.color, skin.astype(np.float32), share, 1 - share)
     # Rounds, and stops at 0 and 255.
-    skin[...] = cv2.convertScaleAbs(np.maximum(mixed, 0, out=mixed))
-    cover: GrayImage = level.astype(np.uint8)
-    np.maximum(under, cover, out=under)
+    skin[...] = cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_8U)
     return cover
 
 
@@ -197,10 +235,11 @@ def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
 
 def _window(worn: WornMask, limit: Box) -> Box:
     """Return the part of `limit` that mask and loops can touch."""
-    points = np.concatenate([worn.mesh.points.reshape(-1, 2), *(band.points for band in worn.bands)])
-    low = np.floor(points.min(axis=0)).astype(int) - worn.margin_px
-    high = np.ceil(points.max(axis=0)).astype(int) + worn.margin_px + 1
-    (x1, y1), (x2, y2) = low.tolist(), high.tolist()
+    points = worn.mesh.points.reshape(-1, 2)
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    margin = worn.margin_px
+    x1, y1 = math.floor(left) - margin, math.floor(top) - margin
+    x2, y2 = math.ceil(right) + margin + 1, math.ceil(bottom) + margin + 1
     return max(x1, limit[0]), max(y1, limit[1]), min(x2, limit[2]), min(y2, limit[3])
 
 

@@ -13,43 +13,41 @@ Field = npt.NDArray[np.float32]
 TILE = 320
 # What `Optics.noise` measures is the flattest quarter of the pixels at the finest scale; there is more of it.
 GAIN, HUE_GAIN = 1.15, 0.25
+# Steps of saturation for which a tile is kept.
+HUES = 4
 # Spread in levels that even a picture without noise has, from rounding.
 LEAST = 0.5
 
 
-def grain(size_wh: tuple[int, int], noise: float, saturation: float, rng: np.random.Generator) -> Field:
-    """Return (h, w, 3) float32 noise, levels.
+def add_grain(color: Field, noise: float, saturation: float, rng: np.random.Generator) -> Field:
+    """Return a (h, w, 3) float32 picture with noise, levels.
 
     Args:
-        size_wh: width and height.
+        color: the picture.
         noise: spread of the photograph's noise, levels.
         saturation: 0 in a grey photograph, whose noise has no hue, to 1.
         rng: gives the place in the tile.
     """
-    spread = GAIN * max(noise, LEAST)
-    width, height = size_wh
-    left, up = (int(rng.integers(max(1, TILE - side + 1))) for side in size_wh)
-    luma, hue = (tile[up : up + height, left : left + width] for tile in _tiles())
-    mixed = cv2.addWeighted(luma, spread, hue, HUE_GAIN * saturation * spread, 0)
-    right, down = width - mixed.shape[1], height - mixed.shape[0]
+    height, width = color.shape[:2]
+    left, up = (int(rng.integers(max(1, TILE - side + 1))) for side in (width, height))
+    piece = _tile(round(saturation * HUES))[up : up + height, left : left + width]
+    right, down = width - piece.shape[1], height - piece.shape[0]
     if right or down:
-        mixed = cv2.copyMakeBorder(mixed, 0, down, 0, right, cv2.BORDER_WRAP)
-    return np.asarray(mixed, np.float32)
+        piece = np.asarray(cv2.copyMakeBorder(piece, 0, down, 0, right, cv2.BORDER_WRAP), np.float32)
+    return np.asarray(cv2.scaleAdd(piece, GAIN * max(noise, LEAST), color), np.float32)
 
 
-@lru_cache(maxsize=1)
-def _tiles() -> tuple[Field, Field]:
-    """Return (TILE, TILE, 3) of brightness and of hue, of about unit spread, the same on every machine."""
+@lru_cache(maxsize=HUES + 1)
+def _tile(saturation: int) -> Field:
+    """Return (TILE, TILE, 3) of about unit spread, the same on every machine; of `HUES` the most is in colour."""
     rng = np.random.Generator(np.random.PCG64(20))
     fine, coarse, hue = rng.standard_normal((3, TILE, TILE), dtype=np.float32)
     # Noise in photographs is coarser than a pixel, in hue more so: demosaicing and JPEG have been over it.
     luma = 0.8 * _blurred(fine, 0.5) + 0.6 * _blurred(coarse, 1.3)
-    hue = _blurred(hue, 1.8)
-    tiles = cv2.merge([luma, luma, luma]), cv2.merge([hue, -0.3 * hue, -0.5 * hue])
-    shared = np.asarray(tiles[0], np.float32), np.asarray(tiles[1], np.float32)
-    for tile in shared:
-        tile.setflags(write=False)
-    return shared
+    hue = np.float32(HUE_GAIN * saturation / HUES) * _blurred(hue, 1.8)
+    tile = np.asarray(cv2.merge([luma + hue, luma - 0.3 * hue, luma - 0.5 * hue]), np.float32)
+    tile.setflags(write=False)
+    return tile
 
 
 def _blurred(white: Field, sigma: float) -> Field:

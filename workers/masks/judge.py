@@ -31,6 +31,20 @@ MIN_VISIBLE = 0.35
 MAX_DISAGREEMENT = 0.27
 
 
+def _rows(*weights: dict[range | int, float]) -> FloatArray:
+    """Return the matrix whose rows, times what 68 points measure, are weighted sums of means of them."""
+    matrix = np.zeros((len(weights), 68))
+    for row, one in zip(matrix, weights, strict=True):
+        for numbers, weight in one.items():
+            row[numbers] += weight / (len(numbers) if isinstance(numbers, range) else 1)
+    return matrix
+
+
+# Brows, tip of the nose, mouth and chin; the widths of the jaw and between the eyes.
+_ORDER = _rows({range(17, 27): 1.0}, {30: 1.0}, {48: 0.5, 54: 0.5}, {8: 1.0})
+_WIDTHS = _rows({16: 1.0, 0: -1.0}, {range(42, 48): 1.0, range(36, 42): -1.0})
+
+
 def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
     """Return the frame of a face whose points make sense.
 
@@ -45,7 +59,7 @@ def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
     if not np.isfinite(landmarks).all():
         raise UndrawableFace("landmarks-unsure", "landmarks must be finite")
     frame = read_frame(landmarks)
-    extent = float(np.ptp(landmarks, axis=0).max())
+    extent = float((landmarks.max(axis=0) - landmarks.min(axis=0)).max())
     if max(frame.unit, 0.3 * extent) < MIN_UNIT_PX:
         raise UndrawableFace(
             "too-small", f"the eyes must be {MIN_UNIT_PX:g} pixels apart or more, got {frame.unit:.1f}"
@@ -60,18 +74,15 @@ def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
 
 def _judge_order(landmarks: FloatArray, frame: FaceFrame) -> None:
     """Raise UndrawableFace unless eyes, nose, mouth, chin and jaw are where a face has them."""
-    brows = landmarks[17:27].mean(axis=0)
-    places = np.stack([brows, landmarks[30], frame.mouth, landmarks[8]])
-    brow, nose, mouth, chin = (frame.along(places) / frame.unit).tolist()
+    down, start = frame.down / frame.unit, frame.eyes @ frame.down / frame.unit
+    brow, nose, mouth, chin = (_ORDER @ (landmarks @ down) - start).tolist()
     if not (brow < 0 and nose > MIN_STEP and mouth > nose + MIN_STEP and mouth + MIN_STEP < chin < MAX_CHIN):
         raise UndrawableFace(
             "landmarks-unsure",
             "brows, eyes, nose, mouth and chin must follow each other, "
             f"got {brow:.2f}, 0, {nose:.2f}, {mouth:.2f}, {chin:.2f}",
         )
-    across = frame.across(landmarks) / frame.unit
-    jaw = float(across[16] - across[0])
-    eyes = float(across[42:48].mean() - across[36:42].mean())
+    jaw, eyes = (_WIDTHS @ (landmarks @ frame.right) / frame.unit).tolist()
     if not (MIN_JAW < jaw < MAX_JAW and eyes > MIN_EYE_GAP):
         raise UndrawableFace(
             "landmarks-unsure", f"jaw and eyes must open to the sides, got widths of {jaw:.2f} and {eyes:.2f}"
@@ -99,8 +110,9 @@ def judge_mesh(mesh: Mesh, frame: FaceFrame, limit_xyxy: tuple[int, int, int, in
             "landmarks-unsure", f"at most {MAX_FOLDED:.0%} of the mask may be folded, got {folded:.0%}"
         )
     x1, y1, x2, y2 = limit_xyxy
-    low, high = np.array([x1, y1]) - 0.5, np.array([x2, y2]) - 0.5
-    visible = float(((mesh.points >= low) & (mesh.points <= high)).all(axis=-1).mean())
+    x, y = mesh.points[..., 0], mesh.points[..., 1]
+    inside = (x >= x1 - 0.5) & (x <= x2 - 0.5) & (y >= y1 - 0.5) & (y <= y2 - 0.5)
+    visible = np.count_nonzero(inside) / inside.size
     if visible < MIN_VISIBLE:
         raise UndrawableFace(
             "out-of-frame",

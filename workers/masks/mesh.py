@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,13 +12,14 @@ from common.arrays import FloatArray
 from workers.masks.anchors import U_KNOTS, V_KNOTS, control_points
 from workers.masks.frame import FaceFrame
 from workers.masks.pose import Pose
-from workers.masks.shapes import cut_of
+from workers.masks.shapes import fitted_cut
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix
 from workers.masks.surface import worn_surface
 
-# Grid lines of the mesh: more change a 160-px mask by less than a level on average.
-COLUMNS, ROWS = 17, 9
+# Columns and rows of the mesh's grid, up to a distance between the eyes in pixels. More change a mask by less
+# than a level on average.
+GRIDS = ((30.0, (9, 5)), (90.0, (13, 7)), (math.inf, (17, 9)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +51,28 @@ def lay_mesh(landmarks: FloatArray, frame: FaceFrame, pose: Pose, spec: MaskSpec
         frame, pose: the same face's axes and turn.
         spec: its type gives the cut; offset and rotation move it on the face.
     """
-    cut = cut_of(spec.mask_type, spec.pattern).fitted(spec.tightness)
-    control = control_points(landmarks, frame, cut, spec.wear)
-    control = _placed(control, frame, spec)
-    across, down = spline_matrix(U_KNOTS, COLUMNS), spline_matrix(V_KNOTS, ROWS)
-    points = np.einsum("rk,klx,cl->rcx", down, control, across)
-    surface, normals = worn_surface(cut, spec.wear, U_KNOTS, V_KNOTS, COLUMNS, ROWS)
+    cut = fitted_cut(spec.mask_type, spec.pattern, spec.tightness)
+    columns, rows = next(grid for most, grid in GRIDS if frame.unit <= most)
+    control = _placed(control_points(landmarks, frame, cut, spec.wear), frame, spec)
+    points = (_spread(columns, rows) @ control.reshape(28, 2)).reshape(rows, columns, 2)
+    surface, normals = worn_surface(cut, spec.wear, U_KNOTS, V_KNOTS, columns, rows)
     turn = pose.turn()
     return Mesh(points, surface @ turn[2], normals @ turn.T)
+
+
+@lru_cache(maxsize=4)
+def _spread(columns: int, rows: int) -> FloatArray:
+    """Return the (rows * columns, 28) matrix from the control points to the vertices: both splines at once."""
+    matrix: FloatArray = np.kron(spline_matrix(V_KNOTS, rows), spline_matrix(U_KNOTS, columns))
+    matrix.setflags(write=False)
+    return matrix
 
 
 def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray:
     """Return the control points moved down and turned about the mask's middle."""
     centre = (control[1, 3] + control[2, 3]) / 2
-    angle = np.radians(spec.rotation_deg)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    placed: FloatArray = (control - centre) @ turn + centre + spec.y_offset * frame.height * frame.down
+    angle = math.radians(spec.rotation_deg)
+    cos, sin = math.cos(angle), math.sin(angle)
+    placed: FloatArray = (control - centre) @ np.array([[cos, sin], [-sin, cos]])
+    placed += centre + spec.y_offset * frame.height * frame.down
     return placed

@@ -12,7 +12,8 @@ from workers.masks.frame import FaceFrame
 from workers.masks.ranks import rank
 
 # Most pixels that are looked at along a side: the eyes of a large face are enough.
-WINDOW = 112
+WINDOW = 76
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ def _blur(grey: FloatArray) -> float:
 
 
 def _steepness(grey: FloatArray) -> FloatArray:
-    """Return the (h, w) length of the gradient."""
-    return np.asarray(
-        cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)), np.float32
-    )
+    """Return the (h, w) length of the gradient.
+
+    Not by `cv2.magnitude`: in OpenCV 5.0.0 its last bits depend on where in memory its answer comes to lie, and with
+    them, in one picture of some hundred, the mask's pixels.
+    """
+    along, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    return np.asarray(np.sqrt(along * along + down * down), np.float32)
 
 
 def _noise(grey: FloatArray) -> float:
@@ -67,7 +71,6 @@ def _noise(grey: FloatArray) -> float:
     Immerkaer, "Fast noise variance estimation" (1996): the kernel is blind to plains and slopes, and
     multiplies white noise by 6.
     """
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    detail = np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel))
+    detail = np.abs(cv2.filter2D(grey, cv2.CV_32F, _IMMERKAER))
     # 0.6745 is the median of |N(0, 1)|; the lower quartile, 0.3186, is deaf to lashes and hair.
     return float(min(rank(detail, 0.25) / 0.3186 / 6, 6.0))

@@ -6,14 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.masks.colors import WHITEST, bgr_of, second_color
+from workers.masks.planes import wide
 from workers.masks.prints import PICTURES
 from workers.masks.spec import MaskSpec
 
 Field = npt.NDArray[np.float32]
+# What black cloth sends back in a photograph all the same, levels: fibres shine, lenses scatter.
+LEAST_LIGHT = np.float32(7)
+# Pixels of the fabric to a repeat of stripes, checks and dots at least: fewer would show a moire.
+LEAST_PITCH_PX = 6.0
 
 
 def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Return the (h, w, 3) float32 colours of a fabric in white light, blue, green, red.
+    """Return the (h, w, 3) float32 colours of a fabric in white light, blue, green, red; (1, 1, 3) if plain.
 
     Args:
         spec: its colour and pattern.
@@ -21,22 +26,23 @@ def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) 
         v: (h, 1) from 0 at the upper edge to 1.
         rng: gives the pattern its place and pitch.
     """
-    base = np.minimum(bgr_of(spec.color), WHITEST)
+    lifted = LEAST_LIGHT + (1 - LEAST_LIGHT / 255) * bgr_of(spec.color)
+    base: npt.NDArray[np.float32] = np.minimum(lifted, WHITEST)
     if spec.pattern in PICTURES:
         size_wh = u.shape[1], v.shape[0]
         return PICTURES[spec.pattern](base, second_color(base), size_wh, rng)
     print_share = _print_share(spec.pattern, u, v, rng)
     if print_share is None:
-        return np.broadcast_to(base, (v.shape[0], u.shape[1], 3)).copy()
-    printed: npt.NDArray[np.float32] = base + print_share[..., None] * (second_color(base) - base)
-    return printed
+        return base.reshape(1, 1, 3)
+    return np.asarray(base + wide(print_share) * (second_color(base) - base), np.float32)
 
 
 def _print_share(pattern: str, u: Field, v: Field, rng: np.random.Generator) -> Field | None:
     """Return (h, w) shares of the second colour, or None for a fabric in one colour."""
     if pattern not in ("striped", "checked", "dotted"):
         return None
-    pitch = np.float32(rng.uniform(0.065, 0.13))
+    # Never finer than a small picture can show.
+    pitch = np.float32(max(rng.uniform(0.065, 0.13), LEAST_PITCH_PX / v.shape[0]))
     start = np.float32(rng.uniform(0, 1))
     # The sheet is 1.6 times as wide as high; it was cut a little askew, one in three across the stripes.
     askew = np.float32(rng.uniform(-0.12, 0.12) + (np.pi / 2 if rng.random() < 0.3 else 0.0))

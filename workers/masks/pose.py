@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,10 @@ _NUMBERS = _HEAD_MM[:, 0].astype(int)
 _TRUST = np.array([1.0] * 11 + [0.6, 0.5, 0.6, 0.25, 0.25])
 _CENTRE = (_TRUST[:, None] * _HEAD_MM[:, 1:]).sum(axis=0) / _TRUST.sum()
 _MODEL = _HEAD_MM[:, 1:] - _CENTRE
-# Least squares of landmarks = model @ (3, 2), once for all faces.
-_SOLVER = np.linalg.solve((_MODEL * _TRUST[:, None]).T @ _MODEL, (_MODEL * _TRUST[:, None]).T)
+# Least squares of landmarks = model @ (3, 2), once for all faces, as a (3, 68) matrix: the model is centred,
+# so that where the face lies falls out.
+_SOLVER = np.zeros((3, 68))
+_SOLVER[:, _NUMBERS] = np.linalg.solve((_MODEL * _TRUST[:, None]).T @ _MODEL, (_MODEL * _TRUST[:, None]).T)
 # Share of the fitted yaw against that read from the jaw: the nose is short, the jaw is drawn loosely.
 FIT_SHARE = 0.5
 
@@ -45,10 +48,9 @@ class Pose:
 
         Both are right, down, towards the camera; the roll stays out, the face's own `right` has it.
         """
-        yaw, pitch = np.radians([self.yaw_deg, self.pitch_deg])
-        cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-        matrix: FloatArray = np.array([[cy, 0, sy], [-sp * sy, cp, sp * cy], [-cp * sy, -sp, cp * cy]])
-        return matrix
+        yaw, pitch = math.radians(self.yaw_deg), math.radians(self.pitch_deg)
+        cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
+        return np.array([[cy, 0, sy], [-sp * sy, cp, sp * cy], [-cp * sy, -sp, cp * cy]])
 
 
 def read_pose(landmarks: FloatArray, jaw_yaw: float) -> Pose:
@@ -58,26 +60,26 @@ def read_pose(landmarks: FloatArray, jaw_yaw: float) -> Pose:
         landmarks: (68, 2) x, y in pixels, iBUG order, of a face that `judge_landmarks` took.
         jaw_yaw: the yaw that the jaw line shows, radians.
     """
-    points = landmarks[_NUMBERS]
-    points = points - (_TRUST[:, None] * points).sum(axis=0) / _TRUST.sum()
-    x, y = _orthonormal((_SOLVER @ points).T)
+    x, y = _orthonormal(*(_SOLVER @ landmarks).T.tolist())
     # Towards the viewer is positive, so that the axes are left-handed.
-    z = np.cross(x, y)
-    yaw, pitch = np.arctan2(-z[0], z[2]), -np.arcsin(np.clip(z[1], -1, 1))
+    zx, zy, zz = x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]
+    yaw, pitch = math.atan2(-zx, zz), -math.asin(min(max(zy, -1.0), 1.0))
     yaw = FIT_SHARE * yaw + (1 - FIT_SHARE) * jaw_yaw
-    roll = np.arctan2(-x[1], y[1])
-    return Pose(*(round(float(np.degrees(angle)), 2) for angle in (yaw, np.clip(pitch, -0.7, 0.7), roll)))
+    roll = math.atan2(-x[1], y[1])
+    return Pose(*(round(math.degrees(angle), 2) for angle in (yaw, min(max(pitch, -0.7), 0.7), roll)))
 
 
-def _orthonormal(rows: FloatArray) -> FloatArray:
-    """Return the (2, 3) orthonormal rows nearest to (2, 3) rows, G^(-1/2) rows with G = rows rows^T.
+def _orthonormal(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
+    """Return the two orthonormal rows nearest to two rows R of three: G^(-1/2) R with G = R R^T.
 
     The root of a 2 x 2 matrix is (G + sqrt(det G) I) / sqrt(trace G + 2 sqrt(det G)).
     """
-    gram = rows @ rows.T
-    root = np.sqrt(max(gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2, 1e-12))
-    scale = np.sqrt(gram[0, 0] + gram[1, 1] + 2 * root)
-    (a, b), (_, d) = (gram + root * np.eye(2)) / scale
-    inverse = np.array([[d, -b], [-b, a]]) / max(a * d - b * b, 1e-12)
-    nearest: FloatArray = inverse @ rows
-    return nearest
+    xx, xy, yy = (sum(p * q for p, q in zip(*pair, strict=True)) for pair in ((x, x), (x, y), (y, y)))
+    root = math.sqrt(max(xx * yy - xy * xy, 1e-12))
+    scale = math.sqrt(xx + yy + 2 * root)
+    a, b, d = (xx + root) / scale, xy / scale, (yy + root) / scale
+    det = max(a * d - b * b, 1e-12)
+    return (
+        [(d * p - b * q) / det for p, q in zip(x, y, strict=True)],
+        [(a * q - b * p) / det for p, q in zip(x, y, strict=True)],
+    )

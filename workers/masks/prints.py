@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from workers.masks.planes import hills, wide
+
 Color = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.float32]
 """(h, w, 3) float32 blue, green, red in white light."""
@@ -38,7 +40,7 @@ def _flowers(base: Color, second: Color, size_wh: tuple[int, int], rng: np.rando
             petals = places[these] + _steps(turns[these] + angle, 0.62 * big[these])
             _discs(cloth, petals, 0.46 * big[these], color)
     _discs(cloth, places, 0.34 * big, eye)
-    return np.asarray(cv2.GaussianBlur(cloth, (0, 0), 0.7), np.float32)
+    return np.asarray(cv2.GaussianBlur(cloth.astype(np.float32), (5, 5), 0.7), np.float32)
 
 
 def _motif(base: Color, second: Color, size_wh: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -69,14 +71,9 @@ def _camouflage(base: Color, second: Color, size_wh: tuple[int, int], rng: np.ra
     """Patches of three shades."""
     cloth = np.broadcast_to(base, (size_wh[1], size_wh[0], 3)).copy()
     for shade, level in ((0.45 * base + 0.55 * second, 0.35), (0.55 * base, 0.55)):
-        rough = rng.standard_normal((5, 8), dtype=np.float32)
-        fine = rng.standard_normal((10, 16), dtype=np.float32)
-        hills = sum(
-            weight * cv2.resize(part, size_wh, interpolation=cv2.INTER_CUBIC)
-            for part, weight in ((rough, 1.0), (fine, 0.45))
-        )
-        patch = np.clip((np.asarray(hills, np.float32) - level) / 0.06, 0, 1)
-        cloth += patch[..., None] * (shade - cloth)
+        land = hills(rng, 5, 8, size_wh) + np.float32(0.45) * hills(rng, 10, 16, size_wh)
+        patch = np.clip((land - level) / 0.06, 0, 1)
+        cloth += wide(patch.astype(np.float32)) * (shade - cloth)
     return np.asarray(cloth, np.float32)
 
 

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
-from workers.masks.sheet import Field, Sheet
+from workers.masks.sheet import Field, Sheet, axes
 
 METAL_BGR = np.array([178, 176, 172], np.float32)
 VALVE_BGR = np.array([206, 206, 204], np.float32)
 
 
-def sew_cup(sheet: Sheet) -> None:
+def finish_cup(sheet: Sheet) -> None:
     """A moulded cup with a pressed rim and a metal clip."""
     border = sheet.border()
     rim = np.exp(-(((border - 0.075) / 0.03) ** 2))
     sheet.height += 5.0 * np.clip(border / 0.22, 0, 1) ** 0.7 - 1.8 * rim
     sheet.gloss *= 1 - 0.08 * rim
-    # Some moulds press a ring or two into the cup.
-    if sheet.rng.random() < 0.6:
-        ring = np.hypot(0.8 * sheet.u, 1.15 * (sheet.v - 0.5))
-        sheet.seam(ring - np.float32(sheet.rng.uniform(0.26, 0.36)), 0.016, 1.0)
-    sheet.crumple(0.7)
     sheet.bend_wire(0.12, 0.38)
-    clip = np.exp(-(((sheet.v - 0.12) / 0.022) ** 4)) * np.exp(-((sheet.u / 0.36) ** 8))
-    sheet.albedo += (clip * 0.45)[..., None] * (METAL_BGR - sheet.albedo)
+
+
+def sew_cup(sheet: Sheet) -> None:
+    """What differs from cup to cup: some moulds press a ring into it; a clip of metal over the nose."""
+    if sheet.rng.random() < 0.6:
+        ring = np.sqrt((0.8 * sheet.u) ** 2 + (1.15 * (sheet.v - 0.5)) ** 2)
+        sheet.seam(ring - np.float32(sheet.rng.uniform(0.26, 0.36)), 0.016, 1.0)
+    sheet.wear_in(0.7)
+    sheet.trims.append((_clip(sheet.size_wh), METAL_BGR))
     sheet.grain(0.8, 0.022)
+
+
+@lru_cache(maxsize=32)
+def _clip(size_wh: tuple[int, int]) -> Field:
+    """Return the (h, w) share of metal in the surface."""
+    u, v = axes(size_wh)
+    clip: Field = 0.45 * np.exp(-(((v - 0.12) / 0.022) ** 4)) * np.exp(-((u / 0.36) ** 8))
+    clip.setflags(write=False)
+    return clip
 
 
 def sew_valve(sheet: Sheet) -> None:
@@ -33,44 +46,50 @@ def sew_valve(sheet: Sheet) -> None:
     sew_cup(sheet)
     side = 0.34 if sheet.rng.random() < 0.5 else -0.34
     across, down = (sheet.u - np.float32(side)) * 0.8, sheet.v - 0.56
-    power = 2.0 if sheet.rng.random() < 0.6 else 5.0
-    radius = (np.abs(across) ** power + np.abs(down) ** power) ** np.float32(1 / power) / 0.15
+    if sheet.rng.random() < 0.6:
+        radius = np.sqrt(across * across + down * down) / 0.15
+    else:
+        radius = (np.abs(across) ** 5 + np.abs(down) ** 5) ** np.float32(0.2) / 0.15
     disc = np.clip((1.06 - radius) / 0.12, 0, 1)
-    own = np.float32(0.25 + 0.75 * sheet.rng.random())
-    sheet.albedo += (own * disc)[..., None] * (VALVE_BGR - sheet.albedo)
+    sheet.trims.append((disc * np.float32(0.25 + 0.75 * sheet.rng.random()), VALVE_BGR))
     sheet.height += 4.5 * disc + 1.2 * np.exp(-(((radius - 0.72) / 0.12) ** 2))
     slits = (np.sin((sheet.v - 0.56) * 100) > 0.45) & (radius < 0.55)
     sheet.gloss *= 1 - 0.28 * slits - 0.22 * np.exp(-(((radius - 1.10) / 0.10) ** 2))
+
+
+def finish_duckbill(sheet: Sheet) -> None:
+    """Welded edges and a wire."""
+    sheet.seam(sheet.border() - 0.05, 0.012, 1.0)
+    sheet.bend_wire(0.09, 0.4)
 
 
 def sew_duckbill(sheet: Sheet) -> None:
     """Two panels that meet before the mouth in a straight fold across."""
     fold = np.float32(sheet.rng.uniform(0.50, 0.58))
     reach = 1 - 0.65 * sheet.u**2
-    away: Field = sheet.v - fold + np.float32(0.01) * sheet.noise(1, 4)
+    away: Field = sheet.v - fold + np.float32(0.01) * sheet.noise(1, 4, (sheet.size_wh[0], 1))
     sheet.height -= 30.0 * np.sqrt(away**2 + 0.0008) * reach
     sheet.seam(away - np.float32(0.025), 0.012, 0.8)
     sheet.gloss *= 1 - 0.10 * np.clip(away / 0.08, 0, 1) * np.exp(-away.clip(0) / 0.25)
-    sheet.crumple(1.4)
-    sheet.crease_corners(1.0)
-    border = sheet.border()
-    sheet.seam(border - 0.05, 0.012, 1.0)
-    sheet.bend_wire(0.09, 0.4)
+    sheet.wear_in(1.4, corners=1.0)
     sheet.grain(1.0, 0.014)
 
 
-def sew_folded(sheet: Sheet) -> None:
-    """Two panels that meet in a fold down the middle, with welded edges."""
-    ridge = np.abs(sheet.u) + 0.02 * np.clip(sheet.noise(4, 1), -1, 1)
-    sheet.height -= 9.0 * np.sqrt(ridge**2 + 0.0015)
+def finish_folded(sheet: Sheet) -> None:
+    """Welded and stitched edges, a wire, the light on both sides of the fold."""
     sheet.gloss *= 1 - 0.10 * np.exp(-(((np.abs(sheet.u) - 0.035) / 0.022) ** 2))
     sheet.gloss *= 1 + 0.06 * np.exp(-((sheet.u / 0.018) ** 2))
-    sheet.crumple(1.5)
-    sheet.crease_corners(1.1)
     border = sheet.border()
     sheet.seam(border - 0.05, 0.011, 1.1)
     sheet.stitch(border - 0.075, 0.10)
     sheet.bend_wire(0.10, 0.34)
+
+
+def sew_folded(sheet: Sheet) -> None:
+    """Two panels that meet in a fold down the middle."""
+    ridge = np.abs(sheet.u) + 0.02 * np.clip(sheet.noise(4, 1, (1, sheet.size_wh[1])), -1, 1)
+    sheet.height -= 9.0 * np.sqrt(ridge**2 + 0.0015)
+    sheet.wear_in(1.5, corners=1.1)
     if sheet.rng.random() < 0.6:
         _emboss(sheet)
     sheet.grain(1.0, 0.014)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from common.arrays import FloatArray
 from workers.masks.frame import FaceFrame
+from workers.masks.planes import Field, blurred, shares
 
-Field = npt.NDArray[np.float32]
 # The shadow in the gap along the edge, and the wider one that falls away from the light: softness and
 # distance in units of the face, and how much of the light each takes. Judged by eye on photographs.
 GAP_SIGMA, GAP_DEPTH = 0.035, 0.22
 FALL_SIGMA, FALL_LENGTH, FALL_DEPTH = 0.07, 0.13, 0.34
 # The shadow is drawn in a picture in which the eyes are at most this many pixels apart.
-SHADOW_UNIT_PX = 32.0
+SHADOW_UNIT_PX = 24.0
 
 
 def skin_outline(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
@@ -26,33 +25,55 @@ def skin_outline(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
     return np.asarray(cv2.convexHull(points)[:, 0], np.float64)
 
 
-def cast_shadow(cover: Field, direction: FloatArray, skin: FloatArray, frame: FaceFrame) -> Field:
+def cast_shadow(
+    cover: Field,
+    place_xy: tuple[int, int],
+    size_wh: tuple[int, int],
+    direction: FloatArray,
+    skin: FloatArray,
+    frame: FaceFrame,
+) -> Field:
     """Return the (h, w) float32 part of the light, 0..1, that is missing beside a mask.
 
     Args:
-        cover: (h, w) float32, 0..1.
+        cover: (h', w') float32, 0..1, of the mask.
+        place_xy: where in the answer its upper left pixel lies.
+        size_wh: of the answer.
         direction: (3,) unit vector to the light: the face's `right`, its `down`, towards the camera.
-        skin: (N, 2) outline of the skin in pixels of the window.
+        skin: (N, 2) outline of the skin in pixels of the answer.
         frame: the face's axes.
     """
-    height, width = cover.shape
     shrink = min(1.0, SHADOW_UNIT_PX / frame.unit)
-    size_wh = max(1, round(width * shrink)), max(1, round(height * shrink))
-    small = cover if shrink == 1 else cv2.resize(cover, size_wh, interpolation=cv2.INTER_AREA)
+    small_wh = max(1, round(size_wh[0] * shrink)), max(1, round(size_wh[1] * shrink))
+    step_x, step_y = small_wh[0] / size_wh[0], small_wh[1] / size_wh[1]
     unit = frame.unit * shrink
     # The further aside the light stands, the longer the shadow; there is always some below the edge.
     away = -direction[0] * frame.right + (0.45 - direction[1]) * frame.down
-    move_x, move_y = FALL_LENGTH * unit * np.clip(away, -1, 1)
-    shift = np.array([[1, 0, move_x], [0, 1, move_y]])
-    fallen = cv2.warpAffine(small, shift, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    fallen = cv2.GaussianBlur(fallen, (0, 0), max(0.5, FALL_SIGMA * unit))
-    gap = cv2.GaussianBlur(small, (0, 0), max(0.5, GAP_SIGMA * unit))
-    seen = np.zeros(size_wh[::-1], np.uint8)
-    cv2.fillConvexPoly(
-        seen, np.round(((skin + 0.5) * shrink - 0.5) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
+    move = (FALL_LENGTH * unit * np.clip(away, -1, 1)).tolist()
+    # The cover is soft enough to be looked up point by point.
+    gap, fallen = (
+        cv2.warpAffine(
+            cover,
+            np.array(
+                [
+                    [step_x, 0, (place_xy[0] + 0.5) * step_x - 0.5 + x],
+                    [0, step_y, (place_xy[1] + 0.5) * step_y - 0.5 + y],
+                ]
+            ),
+            small_wh,
+        )
+        for x, y in ((0.0, 0.0), move)
     )
-    lost = np.maximum(np.float32(FALL_DEPTH) * fallen, np.float32(GAP_DEPTH) * gap)
-    lost *= seen * np.float32(1 / 255)
+    gap = blurred(np.asarray(gap, np.float32), max(0.5, GAP_SIGMA * unit))
+    fallen = blurred(np.asarray(fallen, np.float32), max(0.5, FALL_SIGMA * unit))
+    seen = np.zeros(small_wh[::-1], np.uint8)
+    fixed = np.rint(((skin + 0.5) * (step_x, step_y) - 0.5) * 16).astype(np.int32)
+    cv2.fillConvexPoly(seen, fixed, 255, cv2.LINE_AA, 4)
+    fallen *= np.float32(FALL_DEPTH)
+    gap *= np.float32(GAP_DEPTH)
+    lost = np.maximum(fallen, gap, out=gap)
+    lost *= shares(seen)
     # A trace that nobody sees leaves the pixels as they are.
-    lost = np.clip(lost - np.float32(0.012), 0, 1)
-    return lost if shrink == 1 else np.asarray(cv2.resize(lost, (width, height)), np.float32)
+    lost -= np.float32(0.012)
+    np.maximum(lost, 0, out=lost)
+    return lost if small_wh == size_wh else np.asarray(cv2.resize(lost, size_wh), np.float32)

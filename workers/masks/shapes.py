@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -60,3 +61,9 @@ PATTERN_CUTS: Final = MappingProxyType({"duckbill": Cut(58.0, 1.8, 4.1, 0.36, 0.
 def cut_of(mask_type: str, pattern: str) -> Cut:
     """Return the cut of a pattern, most often that of its type."""
     return PATTERN_CUTS.get(pattern, CUTS[mask_type])
+
+
+@lru_cache(maxsize=64)
+def fitted_cut(mask_type: str, pattern: str, tightness: float) -> Cut:
+    """Return the cut of a pattern as it fits, worked out once."""
+    return cut_of(mask_type, pattern).fitted(tightness)
