@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -14,10 +14,11 @@ from common.arrays import ImageBgr
 from common.errors import ImageError, TransientError, UnfitError
 from common.escaping import escape
 from common.files import read_source
-from common.images import decode
+from common.images import ReducedImage, decode_reduced
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedInput, RecordedJob
 from common.ledger.results import Failure
+from common.ledger.segments import Work
 from common.settings import Settings
 from workers.times import PartTimes
 
@@ -28,17 +29,27 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the images of a job lie on this machine."""
+    """Where the images of a job lie on this machine.
+
+    Attributes:
+        inputs: as recorded.
+        local_roots: the root of each on this machine.
+        roots: folders that every file must lie in; None for no such limit.
+        read_frame: gives the frames of videos.
+    """
 
     inputs: Mapping[int, RecordedInput]
+    local_roots: Mapping[int, bytes]
     roots: tuple[bytes, ...] | None
+    read_frame: Callable[[ClaimedImage], ImageBgr] | None = None
 
     @classmethod
     def of(cls, job: RecordedJob, settings: Settings) -> Sources:
         """The sources of a job; with `--follow-symlinks` a file may lie outside the roots."""
-        inputs = {one.id: replace(one, root=settings.local_path(one.root)) for one in job.inputs}
-        roots = None if job.follow_symlinks else tuple(os.path.realpath(one.root) for one in inputs.values())
-        return cls(inputs, roots)
+        inputs = {one.id: one for one in job.inputs}
+        local = {one.id: settings.local_path(one.root) for one in job.inputs}
+        roots = None if job.follow_symlinks else tuple(os.path.realpath(one) for one in local.values())
+        return cls(inputs, local, roots)
 
     def path(self, image: ClaimedImage) -> bytes:
         """Absolute path of an image on this machine.
@@ -46,12 +57,19 @@ class Sources:
         Raises:
             ImageError: its row leads out of its root.
         """
+        return os.path.join(self.local_roots[image.input_id], self._below_root(image))
+
+    def recorded_path(self, image: ClaimedImage) -> bytes:
+        """Absolute path of an image as the producer sees it; errors as with `path`."""
+        return os.path.join(self.inputs[image.input_id].root, self._below_root(image))
+
+    def _below_root(self, image: ClaimedImage) -> bytes:
         one = self.inputs[image.input_id]
         below_root = (
             image.relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else image.relative_path
         )
         check_relative(below_root)
-        return os.path.join(one.root, below_root)
+        return below_root
 
     def load(self, image: ClaimedImage, times: PartTimes) -> ImageBgr:
         """Read and decode an image.
@@ -59,11 +77,27 @@ class Sources:
         Raises:
             ImageError: it cannot be used; see `read_source` and `decode`.
         """
+        return self.load_whole(image, times).image_bgr
+
+    def load_whole(self, image: ClaimedImage, times: PartTimes) -> ReducedImage:
+        """Read and decode an image as it is, with how its file was compressed; errors as in `load`."""
+        return self.load_reduced(image, None, times)
+
+    def load_reduced(self, image: ClaimedImage, side: int | None, times: PartTimes) -> ReducedImage:
+        """Read and decode an image for detection; a large JPEG keeps a longer side of `side` at the least.
+
+        Raises:
+            ImageError: as in `load`.
+        """
+        if image.frame_index is not None and self.read_frame is not None:
+            with times.part("decode"):
+                frame = self.read_frame(image)
+            return ReducedImage(frame, 1, frame.shape[1], frame.shape[0])
         with times.part("read"):
             expect = None if image.size is None or image.mtime_ns is None else (image.size, image.mtime_ns)
             data = read_source(self.path(image), roots=self.roots, expect=expect)
         with times.part("decode"):
-            return decode(data)
+            return decode_reduced(data, side)
 
 
 def check_relative(path: bytes) -> None:
@@ -76,7 +110,7 @@ def check_relative(path: bytes) -> None:
         raise ImageError("outside-roots", f"a path below the root is expected, got {escape(path)}")
 
 
-def attempt(job: RecordedJob, image: ClaimedImage, work: Callable[[], _Answer]) -> _Answer | Failure:
+def attempt(job: Work, image: ClaimedImage, work: Callable[[], _Answer]) -> _Answer | Failure:
     """Run the work on one image; what goes wrong with this image becomes its failure.
 
     The one place where any exception is caught: one bad image must not fail its chunk.
