@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from common.errors import ImageError
+from common.jpeg_compression import JpegCompression, read_compression
 from common.orientation import exif_orientation
 from common.truncation import is_cut
 
@@ -58,6 +59,7 @@ class ImageHeader:
         transparent: some pixels may be seen through (alpha channel or transparent colour).
         frames: pictures in the file; at most `MAX_FRAMES_COUNTED`.
         orientation: EXIF orientation, 1 (upright) to 8.
+        compression: of a JPEG whose pixels show it; else None.
     """
 
     format: str
@@ -68,6 +70,7 @@ class ImageHeader:
     transparent: bool
     frames: int
     orientation: int
+    compression: JpegCompression | None
 
 
 def probe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
@@ -99,6 +102,7 @@ def probe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
             transparent="transparency" in picture.info or picture.mode in ("LA", "RGBA", "PA", "La", "RGBa"),
             frames=_frames(picture),
             orientation=orientation,
+            compression=read_compression(picture, orientation),
         )
 
 
