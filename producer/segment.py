@@ -1,0 +1,172 @@
+"""`maskmill segment`: what is asked for becomes a row and tasks; here or on the configured broker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+
+from common.errors import ImageError, UsageError
+from common.escaping import escape
+from common.files import sweep_temporaries, write_atomically
+from common.ledger.images import forget_sent
+from common.ledger.jobs import RecordedJob
+from common.ledger.maps import has_maps
+from common.ledger.segments import (
+    RecordedRun,
+    SegmentRequest,
+    continue_run,
+    find_run,
+    leave_runs,
+    open_run,
+    unfinished_run,
+)
+from common.pipeline import JobState
+from common.settings import Settings
+from producer.chosen import Chosen
+from producer.export import Exporter
+from producer.follow import OnTick
+from producer.inline import run_inline
+from producer.local import held_output
+from producer.locks import output_lock
+from producer.pooled import run_pooled
+from producer.remote import send_recorded
+from producer.services import find_redis_server
+from producer.signals import signals_ignored
+
+
+def segment_here(
+    engine: Engine,
+    job: RecordedJob,
+    request: SegmentRequest,
+    chosen: Chosen | None,
+    settings: Settings,
+    on_tick: OnTick,
+) -> tuple[RecordedRun, JobState]:
+    """Segment the job of a folder's own database on this machine, with services of its own.
+
+    Args:
+        chosen: the images it is confined to; None: all.
+
+    Raises:
+        UsageError: another run holds the output or the folder of the previews.
+        UnfitError: a worker cannot serve it.
+        Interrupted: after everything that was started has been stopped.
+    """
+    if settings.worker_count > 0:
+        find_redis_server()
+    with held_output(job.output), _held_previews(request.previews, job.output):
+        run = begin(engine, job, request, chosen, settings)
+        leave_runs(engine, job, but=run)
+        # The queue of an earlier run is gone with it.
+        forget_sent(engine, run.id, before=float("inf"), desk=run.desk)
+        work = run_inline if settings.worker_count == 0 else run_pooled
+        url = engine.url.render_as_string(hide_password=False)
+        here = settings.model_copy(update={"database_url": url})
+        state = work(engine, run, lambda _is_stopped: None, here, on_tick, fail_fast=False)
+    return find_run(engine, run.name) or run, state
+
+
+def segment_there(
+    engine: Engine,
+    job: RecordedJob,
+    request: SegmentRequest,
+    chosen: Chosen | None,
+    settings: Settings,
+    on_tick: OnTick,
+    *,
+    wait: bool,
+) -> tuple[RecordedRun, JobState]:
+    """Send a segmentation to the configured broker; with `wait` follow it to its end.
+
+    Raises:
+        UnfitError: the broker does not answer or may lose messages.
+    """
+    run = begin(engine, job, request, chosen, settings)
+    state = send_recorded(engine, run, settings, on_tick, wait=wait)
+    return find_run(engine, run.name) or run, state
+
+
+def begin(
+    engine: Engine,
+    job: RecordedJob,
+    request: SegmentRequest,
+    chosen: Chosen | None,
+    settings: Settings,
+) -> RecordedRun:
+    """Record a segmentation, or go on with the one of the same words; a snapshot comes before overwriting.
+
+    Raises:
+        UsageError: the snapshot cannot be written.
+    """
+    earlier = unfinished_run(engine, job, request)
+    if earlier is not None:
+        return continue_run(engine, earlier)
+    if request.mode == "all" and has_maps(engine, job, request.masker):
+        write_snapshot(engine, job, request.masker, settings)
+    if chosen is None:
+        return open_run(engine, job, request)
+    return open_run(engine, job, request, chosen.image_ids, chosen.crops)
+
+
+def write_snapshot(engine: Engine, job: RecordedJob, masker: str, settings: Settings) -> bytes:
+    """Write the maps that a masker has made so far into the output, as JSON; returns the file's path.
+
+    Raises:
+        UsageError: the output is not on this machine or cannot be written.
+    """
+    now = time.gmtime()
+    name = f"segmentations_{masker}_{time.strftime('%Y%m%dT%H%M%SZ', now)}.json"
+    path = _free(os.path.join(settings.local_path(job.output), os.fsencode(name)))
+    about = {
+        "version": 1,
+        "job": job.name,
+        "masker": masker,
+        "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+    }
+    try:
+        write_atomically(path, _snapshot(Exporter(engine, job), masker, about))
+    except ImageError as exc:
+        raise UsageError(
+            f"the maps that would be overwritten cannot be saved to {escape(path)} ({exc}); "
+            "run it where the job's output can be written"
+        ) from exc
+    return path
+
+
+def _free(path: bytes) -> bytes:
+    """The path, or one with a number where two snapshots fall into one second."""
+    stem = path.removesuffix(b".json")
+    others = (b"%s_%d.json" % (stem, number) for number in range(2, 1000))
+    return next((one for one in (path, *others) if not os.path.exists(one)), path)
+
+
+def _snapshot(exporter: Exporter, masker: str, about: dict[str, object]) -> Iterator[bytes]:
+    yield json.dumps(about)[:-1].encode() + b', "segmentations": ['
+    separator = b"\n"
+    for record in exporter.segmentation_records(masker):
+        row = {**record, "matrix": json.loads(str(record["matrix"]))}
+        yield separator + json.dumps(row, ensure_ascii=False).encode()
+        separator = b",\n"
+    yield b"\n]}\n"
+
+
+@contextlib.contextmanager
+def _held_previews(previews: bytes | None, output: bytes) -> Iterator[None]:
+    """The folder of the previews is this process's alone, and holds no half file in the end."""
+    if previews is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        if previews != output:
+            stack.enter_context(output_lock(previews))
+        sweep_temporaries(previews, 0)
+        try:
+            yield
+        finally:
+            with signals_ignored():
+                sweep_temporaries(previews, 0)
