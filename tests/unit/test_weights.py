@@ -98,29 +98,45 @@ def test_an_unknown_model_is_unfit() -> None:
 def test_the_listing_has_every_model_and_no_path_for_missing_ones(tmp_path: Path) -> None:
     there = put(tmp_path / NAME_98, b"12345")
     rows = {row.name: row for row in listing(tmp_path)}
-    assert list(rows) == ["centerface", "dlib68", "dlib-resnet", "rfb", "onnx98"]
+    assert list(rows) == [
+        *("centerface", "dlib68", "dlib-resnet", "rfb", "onnx98"),
+        *("scrfd", "retinaface", "yunet", "s3fd", "resnet-ssd", "mtcnn", "fan"),
+    ]
     assert (rows["onnx98"].path, rows["onnx98"].size) == (there, 5)
     assert (rows["rfb"].path, rows["rfb"].size) == (None, None)
     assert rows["centerface"].licence == "MIT"
     assert "no commercial use" in rows["dlib68"].licence
 
 
-def status(name: str, path: Path | None) -> ModelStatus:
-    return ModelStatus(name, "", path, "", "", None)
+def status(name: str, models_dir: Path) -> ModelStatus:
+    (found,) = (one for one in listing(models_dir) if one.name == name)
+    return found
 
 
 def test_a_file_with_the_known_hash_is_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = replace(weights.MODELS["onnx98"], files=(KnownFile(NAME_98, SHA256_OF_ABC, 3),))
     monkeypatch.setitem(weights.MODELS, "onnx98", known)
-    assert verify(status("onnx98", put(tmp_path / NAME_98, b"abc"))) == "ok"
-    assert verify(status("onnx98", put(tmp_path / NAME_98, b"abd"))) == "mismatch"
+    put(tmp_path / NAME_98, b"abc")
+    assert verify(status("onnx98", tmp_path)) == "ok"
+    put(tmp_path / NAME_98, b"abd")
+    assert verify(status("onnx98", tmp_path)) == "mismatch"
 
 
 def test_files_of_the_user_and_missing_ones_are_told_apart(tmp_path: Path) -> None:
-    assert verify(status("onnx98", put(tmp_path / NAME_98))) == "unknown-hash"
-    assert verify(status("centerface", put(tmp_path / "renamed.onnx"))) == "unknown-hash"
-    assert verify(status("centerface", None)) == "missing"
-    assert verify(status("centerface", tmp_path / "gone.onnx")) == "missing"
+    put(tmp_path / NAME_98)
+    assert verify(status("onnx98", tmp_path)) == "unknown-hash"
+    assert verify(status("rfb", tmp_path)) == "missing"
+    gone = replace(status("onnx98", tmp_path), path=tmp_path / "gone.onnx")
+    assert verify(gone) == "missing"
+
+
+def test_what_can_be_fetched_has_a_public_address_a_checksum_and_a_size() -> None:
+    files = {name: entry.pullable for name, entry in weights.MODELS.items()}
+    of_the_user = {"onnx98", "scrfd", "retinaface", "yunet", "s3fd", "resnet-ssd", "mtcnn", "fan"}
+    assert {name for name, file in files.items() if file is None} == of_the_user
+    for file in filter(None, files.values()):
+        assert (file.address or "").startswith("https://github.com/")
+        assert len(file.sha256 or "") == 64 and (file.size or 0) > 1_000_000
 
 
 def test_the_installed_models_are_the_known_ones() -> None:
