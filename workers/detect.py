@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from common.arrays import ImageBgr
+from common.images import ReducedImage
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
-from common.ledger.results import ChunkTimes, DetectedImage, Failure, store_detections
+from common.ledger.results import ChunkTimes, DetectedImage, FaceRow, Failure, store_detections
+from workers.detectors.base import Detection
+from workers.finding import face_finder
 from workers.runtime import Runtime
 from workers.selection import select_faces
 from workers.sources import Sources, attempt
@@ -17,26 +19,49 @@ from workers.times import PartTimes
 
 _BATCH_PIXELS = 32_000_000
 """Decoded pixels held for one call of the detector: about 100 MB."""
+_BATCHES_HELD = 4
+"""Pictures of several sizes share no batch: of so many batches together some are full."""
 
 
 def detect_chunk(
     runtime: Runtime, job: RecordedJob, images: Sequence[ClaimedImage], times: PartTimes
 ) -> list[int]:
     """Find the faces of claimed images; returns the ids that now wait for the augment stage."""
-    detector = runtime.detector(job.options)
-    runtime.note_provider(job, detector.provider)
+    sources = runtime.sources(job, images)
+    finder = face_finder(runtime, job, sources)
+    judge = runtime.identity_judge(job)
+    # Faces are compared with references at their full size.
+    side = None if judge is not None else job.options.detect_side
     detected: list[DetectedImage] = []
     failures: list[Failure] = []
-    for batch in _decoded_batches(runtime, job, images, failures, times):
-        pixels = [image_bgr for _, image_bgr in batch]
+    # A detector that takes one picture at a time gets it as soon as it is decoded.
+    most = 1 if finder.batch == 1 else finder.batch * _BATCHES_HELD
+    for batch in _decoded_batches(runtime, job, sources, images, side, failures, times, most):
         with times.part("detect"):
-            answers = detector.detect(pixels)
-        for (image, image_bgr), answer in zip(batch, answers, strict=True):
-            height, width = image_bgr.shape[:2]
-            faces = select_faces(answer, width, height, job.options)
-            detected.append(DetectedImage(image.id, width, height, faces))
+            answers = finder.find(batch)
+        for (image, reduced), answer in zip(batch, answers, strict=True):
+
+            def select(answer: Detection = answer, reduced: ReducedImage = reduced) -> tuple[FaceRow, ...]:
+                identify = None if judge is None else judge.of(reduced.image_bgr, answer)
+                return select_faces(answer, reduced.width, reduced.height, job.options, identify)
+
+            with times.part("identity" if judge is not None else "detect"):
+                faces = attempt(job, image, select)
+            if isinstance(faces, Failure):
+                failures.append(faces)
+            else:
+                detected.append(DetectedImage(image.id, reduced.width, reduced.height, faces))
     accepted = sum(face.face_index is not None for one in detected for face in one.faces)
-    chunk_times = ChunkTimes("detect", len(images), accepted, 0, 0, times.started_at, times.seconds())
+    chunk_times = ChunkTimes(
+        "detect",
+        len(images),
+        accepted,
+        0,
+        0,
+        times.started_at,
+        times.seconds(),
+        times.cpu_seconds(),
+    )
     return runtime.store(
         lambda: store_detections(
             runtime.engine, job.id, detected, failures, owner=runtime.owner, times=chunk_times
@@ -47,20 +72,22 @@ def detect_chunk(
 def _decoded_batches(
     runtime: Runtime,
     job: RecordedJob,
+    sources: Sources,
     images: Sequence[ClaimedImage],
+    side: int | None,
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[list[tuple[ClaimedImage, ImageBgr]]]:
+    most: int,
+) -> Iterator[list[tuple[ClaimedImage, ReducedImage]]]:
     """Decoded images in batches of bounded size; while one batch is detected the next is decoded."""
-    sources = Sources.of(job, runtime.settings)
 
-    def load(image: ClaimedImage) -> ImageBgr | Failure:
-        return attempt(job, image, lambda: sources.load(image, times))
+    def load(image: ClaimedImage) -> ReducedImage | Failure:
+        return attempt(job, image, lambda: sources.load_reduced(image, side, times))
 
-    batch: list[tuple[ClaimedImage, ImageBgr]] = []
+    batch: list[tuple[ClaimedImage, ReducedImage]] = []
     waiting = deque(images)
     with ThreadPoolExecutor(runtime.decode_threads, thread_name_prefix="decode") as pool:
-        running: deque[tuple[ClaimedImage, Future[ImageBgr | Failure]]] = deque()
+        running: deque[tuple[ClaimedImage, Future[ReducedImage | Failure]]] = deque()
         while waiting or running:
             while waiting and len(running) < runtime.decode_threads:
                 image = waiting.popleft()
@@ -71,7 +98,8 @@ def _decoded_batches(
                 failures.append(loaded)
                 continue
             batch.append((image, loaded))
-            if sum(pixels.size // 3 for _, pixels in batch) > _BATCH_PIXELS:
+            pixels = sum(reduced.image_bgr.size // 3 for _, reduced in batch)
+            if len(batch) == most or pixels > _BATCH_PIXELS:
                 yield batch
                 batch = []
     if batch:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workers.detectors.boxes import areas, clip_boxes, iou, nms, touching_image
+from workers.detectors.boxes import MAX_DETECTIONS, areas, clip_boxes, iou, nms, touching_image
 
 NO_BOXES = np.zeros((0, 4))
 
@@ -61,3 +61,17 @@ def test_nms_of_nothing_is_nothing() -> None:
 def test_boxes_outside_the_image_touch_it_nowhere() -> None:
     boxes = np.array([[-9.0, 0, 0, 9], [-9, 0, 1, 9], [3999, 2999, 4100, 3100], [4000, 0, 4010, 9]])
     assert touching_image(boxes, (4000, 3000)).tolist() == [False, True, True, False]
+
+
+def test_suppression_keeps_only_so_many_and_those_with_the_highest_scores() -> None:
+    boxes = np.array([[20.0 * k, 0, 20 * k + 10, 10] for k in range(5)])
+    scores = np.array([0.5, 0.9, 0.6, 0.8, 0.7])
+    assert nms(boxes, scores, 0.3, most=3).tolist() == [1, 3, 4]
+
+
+def test_suppression_of_a_picture_full_of_detections_is_bounded() -> None:
+    grid = np.arange(200) * 5.0
+    corners = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 4], axis=1)
+    kept = nms(boxes, np.full(len(boxes), 0.9), 0.3)
+    assert kept.tolist() == list(range(MAX_DETECTIONS))

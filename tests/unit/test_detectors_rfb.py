@@ -10,32 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 from skimage import data
 
 from common.errors import UnfitError
+from tests.unit.networks import save_answers
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
 
 RFB_320 = Path("../shared/models/version-RFB-320.onnx")
 FLOAT = TensorProto.FLOAT
 IMAGE = np.zeros((480, 1280, 3), dtype=np.uint8)  # four times as wide, twice as high as the network's input
-
-
-def save(path: Path, outputs: dict[str, npt.NDArray[Any]], inputs: dict[str, list[int]]) -> Path:
-    """Write a network that answers the same whatever it sees."""
-    nodes, constants = [], []
-    for name, value in outputs.items():
-        constants.append(numpy_helper.from_array(value, f"{name}_constant"))
-        nodes.append(helper.make_node("Identity", [f"{name}_constant"], [name]))
-    graph = helper.make_graph(
-        nodes,
-        "answers",
-        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in inputs.items()],
-        [
-            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
-            for name, value in outputs.items()
-        ],
-        constants,
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    return path
 
 
 def open_rfb(path: Path, **options: Any) -> Any:
@@ -56,7 +37,7 @@ def finished(boxes: list[list[float]], scores: list[float]) -> dict[str, npt.NDA
 def test_the_plain_form_is_thresholded_and_suppressed_here(tmp_path: Path) -> None:
     boxes = [[0.25, 0.5, 0.5, 0.75], [0.26, 0.5, 0.5, 0.75], [0, 0, 0.1, 0.1], [1.1, 0, 1.2, 0.5]]
     scores = [[0.1, 0.9], [0.2, 0.8], [0.6, 0.4], [0.0, 1.0]]
-    path = save(
+    path = save_answers(
         tmp_path / "plain.onnx",
         {"scores": np.array([scores], dtype=np.float32), "boxes": np.array([boxes], dtype=np.float32)},
         {"input": [1, 3, 240, 320]},
@@ -71,14 +52,14 @@ def test_the_plain_form_is_thresholded_and_suppressed_here(tmp_path: Path) -> No
     "boxes", [[[0.25, 0.5, 0.5, 0.75]], [[80.0, 120, 160, 180]]], ids=["in 0–1", "in pixels of the input"]
 )
 def test_the_finished_form_is_read_in_either_unit(tmp_path: Path, boxes: list[list[float]]) -> None:
-    path = save(tmp_path / "finished.onnx", finished(boxes, [0.75]), FINISHED_INPUTS)
+    path = save_answers(tmp_path / "finished.onnx", finished(boxes, [0.75]), FINISHED_INPUTS)
     (found,) = open_rfb(path).detect([IMAGE])
     assert found.boxes_xyxy.tolist() == [[320, 240, 640, 360]]
     assert found.scores.tolist() == [0.75]
 
 
 def test_the_finished_form_may_find_nothing(tmp_path: Path) -> None:
-    path = save(tmp_path / "finished.onnx", finished([], []), FINISHED_INPUTS)
+    path = save_answers(tmp_path / "finished.onnx", finished([], []), FINISHED_INPUTS)
     (found,) = open_rfb(path).detect([IMAGE])
     assert (found.boxes_xyxy.shape, found.scores.shape) == ((0, 4), (0,))
 
@@ -106,13 +87,17 @@ def test_the_finished_form_is_given_the_thresholds(tmp_path: Path) -> None:
 
 def test_outputs_of_other_shapes_are_unfit(tmp_path: Path) -> None:
     scores, boxes = np.zeros((1, 5, 1), dtype=np.float32), np.zeros((1, 5, 4), dtype=np.float32)
-    path = save(tmp_path / "thin.onnx", {"scores": scores, "boxes": boxes}, {"input": [1, 3, 240, 320]})
+    path = save_answers(
+        tmp_path / "thin.onnx", {"scores": scores, "boxes": boxes}, {"input": [1, 3, 240, 320]}
+    )
     with pytest.raises(UnfitError, match=r"thin\.onnx does not run as an RFB detector"):
         open_rfb(path)
 
 
 def test_other_outputs_are_unfit(tmp_path: Path) -> None:
-    path = save(tmp_path / "other.onnx", {"y": np.zeros(3, dtype=np.float32)}, {"input": [1, 3, 240, 320]})
+    path = save_answers(
+        tmp_path / "other.onnx", {"y": np.zeros(3, dtype=np.float32)}, {"input": [1, 3, 240, 320]}
+    )
     with pytest.raises(UnfitError, match="no RFB detector") as caught:
         open_rfb(path)
     assert "\n" not in str(caught.value)

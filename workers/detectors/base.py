@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +21,14 @@ class Detection:
         scores: (N,) float64, 0–1.
         points5: (N, 5, 2) float64, x and y in pixels: image-left eye, image-right eye, nose, image-left and
             image-right corner of the mouth; they may lie outside the image. None: the detector has no points.
+            A face without points among others that have some has NaN.
+        angles: (N,) degrees clockwise that the picture was turned when each face was found; None: upright.
     """
 
     boxes_xyxy: FloatArray
     scores: FloatArray
     points5: FloatArray | None
+    angles: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -42,8 +45,26 @@ class Detector(Protocol):
     def provider(self) -> Provider:
         """Where it really runs."""
 
+    @property
+    def batch(self) -> int:
+        """The most images that its network takes at once; 1 where batches do not pay."""
+
     def detect(self, images_bgr: Sequence[ImageBgr]) -> list[Detection]:
         """Return the faces of each image, in order, in pixels of that image."""
+
+
+def enlarged(detection: Detection, factor: int, size_wh: tuple[int, int]) -> Detection:
+    """Return a detection on a reduced image in pixels of the whole one.
+
+    Args:
+        factor: pixels of the whole image to one of the reduced image, in each direction.
+        size_wh: of the whole image; boxes are clipped to it.
+    """
+    if factor == 1:
+        return detection
+    points5 = None if detection.points5 is None else detection.points5 * factor
+    boxes_xyxy = np.minimum(detection.boxes_xyxy * factor, np.tile(np.array(size_wh, np.float64), 2))
+    return replace(rounded(boxes_xyxy, detection.scores, points5), angles=detection.angles)
 
 
 def rounded(boxes_xyxy: FloatArray, scores: FloatArray, points5: FloatArray | None) -> Detection:

@@ -6,8 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray
+from common.options import MAX_FACES
 
 IndexArray = npt.NDArray[np.intp]
+
+MAX_DETECTIONS = 2 * MAX_FACES
+"""Detections of an image that are looked at further and recorded: a picture may be made to give any number."""
 
 
 def clip_boxes(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
@@ -41,17 +45,20 @@ def iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
     return ratio
 
 
-def nms(boxes_xyxy: FloatArray, scores: FloatArray, threshold: float) -> IndexArray:
+def nms(
+    boxes_xyxy: FloatArray, scores: FloatArray, threshold: float, *, most: int = MAX_DETECTIONS
+) -> IndexArray:
     """Return the indices of the boxes kept by greedy non-maximum suppression, highest score first.
 
     Args:
         boxes_xyxy: (N, 4).
         scores: (N,); of equal ones the earlier comes first.
         threshold: a box whose IoU with a kept one is above this is dropped.
+        most: so many are kept at the most. Each costs a comparison with all that are left.
     """
     waiting: IndexArray = np.argsort(-scores, kind="stable")
     kept: list[int] = []
-    while len(waiting):
+    while len(waiting) and len(kept) < most:
         first, waiting = waiting[0], waiting[1:]
         kept.append(int(first))
         overlap = iou(boxes_xyxy[first][None], boxes_xyxy[waiting])[0]

@@ -49,6 +49,11 @@ class CenterFace:
         self._side = side
         self._runner = BatchRunner(session, _to_input, batch)
 
+    @property
+    def batch(self) -> int:
+        """The most images given to the network at once; fewer after the device ran out of memory."""
+        return self._runner.batch
+
     def detect(self, images_bgr: Sequence[ImageBgr]) -> list[Detection]:
         """Return the faces of each image, in order, in pixels of that image.
 
@@ -130,16 +135,31 @@ def _frame(image_bgr: ImageBgr, side: int) -> ImageBgr:
     height, width = image_bgr.shape[:2]
     size_wh = _reduced_size((width, height), side)
     if size_wh != (width, height):
-        image_bgr = np.asarray(cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        image_bgr = _reduce(image_bgr, size_wh)
     frame_w, frame_h = (-(-length // _MULTIPLE) * _MULTIPLE for length in size_wh)
     frame = np.zeros((frame_h, frame_w, 3), dtype=np.uint8)
     frame[: size_wh[1], : size_wh[0]] = image_bgr
     return frame
 
 
+def _reduce(image_bgr: ImageBgr, size_wh: tuple[int, int]) -> ImageBgr:
+    """Return the image in a smaller size.
+
+    Up to a half by interpolation, in a quarter of the time that means over parts of pixels take; no pixel is passed
+    over there. (A JPEG comes at less than twice the size: `common.images.decode_reduced`.)
+    """
+    is_far = max(image_bgr.shape[:2]) > 2 * max(size_wh)
+    way = cv2.INTER_AREA if is_far else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image_bgr, size_wh, interpolation=way), np.uint8)
+
+
 def _to_input(frames: Sequence[ImageBgr]) -> npt.NDArray[np.float32]:
     """Return (n, 3, H, W) float32, RGB, 0–255 as they are: the network has its normalisation inside."""
-    return np.stack(frames)[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    tensor = np.empty((len(frames), 3, *frames[0].shape[:2]), np.float32)
+    for image, frame in zip(tensor, frames, strict=True):
+        # Plane after plane: half the time of one transposed copy.
+        image[2], image[1], image[0] = cv2.split(frame)
+    return tensor
 
 
 def _decode(

@@ -7,9 +7,12 @@ from pathlib import Path
 from common.errors import UsageError
 from workers.detectors.base import Detector
 from workers.detectors.centerface import open_centerface
+from workers.detectors.described import open_described
+from workers.detectors.layouts import LAYOUTS
+from workers.detectors.mtcnn import open_mtcnn
 from workers.detectors.rfb import open_rfb
 
-DETECTORS = ("centerface", "rfb")
+DETECTORS = ("centerface", "rfb", *LAYOUTS, "mtcnn")
 
 
 def open_detector(
@@ -54,5 +57,27 @@ def open_detector(
     if name == "rfb":
         return open_rfb(
             model_path, device=device, threads=threads, score=score, nms_iou=nms, cache_dir=cache_dir
+        )
+    if name in LAYOUTS:
+        return open_described(
+            name,
+            model_path,
+            device=device,
+            threads=threads,
+            score=score,
+            nms_iou=nms,
+            side=side,
+            batch=batch,
+            cache_dir=cache_dir,
+        )
+    if name == "mtcnn":
+        return open_mtcnn(
+            model_path,
+            device=device,
+            threads=threads,
+            score=score,
+            nms_iou=nms,
+            side=side,
+            cache_dir=cache_dir,
         )
     raise UsageError(f"the detector must be one of {', '.join(DETECTORS)}, got {name}")

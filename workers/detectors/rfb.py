@@ -32,6 +32,7 @@ class Rfb:
     """Detector over an RFB file of either form."""
 
     name = "rfb"
+    batch = 1
 
     def __init__(self, session: Session, *, score: float, nms_iou: float) -> None:
         """Take an open session that `open_rfb` has looked at; thresholds as in CenterFace."""

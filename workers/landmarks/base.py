@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,12 +26,31 @@ class Landmarks:
     points5: FloatArray
 
 
+@dataclass(frozen=True)
+class FacesOf:
+    """The faces of one image, as they go into a landmark model.
+
+    Attributes:
+        image_bgr: the whole image.
+        boxes_xyxy: (N, 4), pixels; N may be 0.
+        points5: (N, 5, 2), the detector's points; None where it has none.
+    """
+
+    image_bgr: ImageBgr
+    boxes_xyxy: FloatArray
+    points5: FloatArray | None
+
+
 class Landmarker(Protocol):
     """Finds 68 points in faces. A landmarker belongs to the process and the thread that opened it."""
 
     @property
     def name(self) -> str:
         """The word that `--landmarks` takes."""
+
+    @property
+    def batch(self) -> int:
+        """Faces that it takes at once; 1 where more at once gain nothing."""
 
     @property
     def provider(self) -> Provider:
@@ -43,6 +63,12 @@ class Landmarker(Protocol):
             image_bgr: the whole image.
             boxes_xyxy: (N, 4), the detector's boxes, pixels.
             points5: (N, 5, 2), the detector's points, pixels; None where it has none.
+        """
+
+    def find_all(self, images: Sequence[FacesOf]) -> list[Landmarks]:
+        """Return the points of the faces of several images; the same as `find` on each.
+
+        A network is fed full batches of faces, whichever images they belong to.
         """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,46 +12,43 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from common.errors import UnfitError
-from workers.detectors.batching import BatchRunner
 from workers.graphs import prepared_graph
-from workers.landmarks.base import Landmarks, rounded
+from workers.landmarks.network import NetworkLandmarker
+from workers.landmarks.normalization import Normalizer
 from workers.landmarks.points import WFLW_FIVE, WFLW_TO_68
-from workers.sessions import Provider, Session, open_session, provider_of, trial_run
+from workers.sessions import open_session, trial_run
 
 _SIDE = 64
-_BATCH = 64
 
 
 class Onnx98:
-    """Landmarker over a network uint8 [n, 64, 64, 3] BGR → float [n, 98, 2] as (y, x) in 0–1 of the crop."""
+    """A network uint8 [n, 64, 64, 3] BGR → float [n, 98, 2] as (y, x) in 0–1 of the crop."""
 
     name = "onnx98"
 
-    def __init__(self, session: Session) -> None:
-        """Take an open session that `open_onnx98` has looked at."""
-        self.provider: Provider = provider_of(session)
-        declared = session.get_inputs()[0].shape[0]
-        self._fixed: int | None = declared if isinstance(declared, int) else None
-        self._runner = BatchRunner(session, self._to_input, self._fixed or _BATCH)
+    def __init__(self, normalize: Normalizer | None = None) -> None:
+        """Take what is done to each crop."""
+        self._normalize = normalize
 
-    def find(self, image_bgr: ImageBgr, boxes_xyxy: FloatArray, points5: FloatArray | None) -> Landmarks:
-        """Return the points of each face; arguments as in `Landmarker`; points5 is not used."""
-        corners = [_whole_pixels(box) for box in boxes_xyxy]
-        crops = [cut_box(image_bgr, box) for box in corners]
-        outputs = [output[0] for output in self._runner.run(crops)]
-        # A network of fixed batch answers for the black crops at the end, too.
-        points_yx = np.concatenate([np.zeros((0, 98, 2)), *outputs])[: len(crops)].astype(np.float64)
-        boxes = np.array(corners, dtype=np.float64).reshape(-1, 1, 4)
-        points98 = boxes[..., :2] + points_yx[..., ::-1] * (boxes[..., 2:] - boxes[..., :2])
-        return rounded(points98[:, WFLW_TO_68], points98[:, WFLW_FIVE])
+    def cut(self, image_bgr: ImageBgr, box_xyxy: FloatArray) -> ImageBgr:
+        """Return the box squashed to (64, 64, 3)."""
+        crop = cut_box(image_bgr, _whole_pixels(box_xyxy))
+        return crop if self._normalize is None else self._normalize(crop)
 
-    def _to_input(self, crops: Sequence[ImageBgr]) -> npt.NDArray[np.uint8]:
-        batch = np.zeros((self._fixed or len(crops), _SIDE, _SIDE, 3), dtype=np.uint8)
-        batch[: len(crops)] = np.stack(crops)
-        return batch
+    def to_input(self, crops: Sequence[ImageBgr]) -> npt.NDArray[np.uint8]:
+        """Return (n, 64, 64, 3) uint8."""
+        return np.stack(crops)
+
+    def read(self, output: Any, box_xyxy: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return (68, 2) and (5, 2) points in pixels of the image from (98, 2)."""
+        box = np.array(_whole_pixels(box_xyxy), dtype=np.float64)
+        points98 = box[:2] + np.asarray(output, dtype=np.float64)[:, ::-1] * (box[2:] - box[:2])
+        return points98[WFLW_TO_68], points98[WFLW_FIVE]
 
 
-def open_onnx98(path: Path, *, device: str, threads: int, cache_dir: Path | None) -> Onnx98:
+def open_onnx98(
+    path: Path, *, device: str, threads: int, cache_dir: Path | None, normalize: Normalizer | None = None
+) -> NetworkLandmarker:
     """Open the network; raises UnfitError where its input or output is another."""
     session = open_session(
         prepared_graph(path, cache_dir), device, threads, label=f"the landmark model {path}"
@@ -67,7 +65,7 @@ def open_onnx98(path: Path, *, device: str, threads: int, cache_dir: Path | None
             f"the model {path} must take uint8 [n, 64, 64, 3] and give [n, 98, 2], it takes "
             f"{inputs[0].type} {inputs[0].shape} and gives {shape}; give another --landmark-model"
         )
-    landmarker = Onnx98(session)
+    landmarker = NetworkLandmarker(session, Onnx98(normalize))
     with trial_run(path, "98 landmarks"):
         blank = np.zeros((_SIDE, _SIDE, 3), dtype=np.uint8)
         landmarker.find(blank, np.array([[0.0, 0, _SIDE, _SIDE]]), None)
