@@ -25,10 +25,14 @@ import redis
 from PIL import Image, UnidentifiedImageError
 from sqlalchemy import Connection, create_engine, text
 
+from benchmarks.soakreport import table_of
+
 FINAL = ("done", "missed", "failed")
 STAGES = ("detect", "augment")
 _TEMPORARY = re.compile(rb"\..*\.maskmill\.tmp", re.DOTALL)
-_NOT_ARTIFACTS = re.compile(rb"logs\.csv|missed_images\.txt|maskmill\.db(-wal|-shm)?|\.maskmill-run\.json")
+_NOT_ARTIFACTS = re.compile(
+    rb"logs\.csv|missed_images\.txt|maskmill\.db(-wal|-shm)?|\.maskmill-run\.json|segmentations_.*\.json"
+)
 _SHOWN = 5
 
 
@@ -40,9 +44,8 @@ class Findings:
         problems: sentences; empty when the job is whole.
         states: images per state.
         codes: failed images per error code.
-        executions: images worked through, as the chunks table has them, both stages.
-        ideal: how many would have done.
-        more_starts: starts of the stage an image ended in beyond the first, over all images.
+        executions: how often a process began an image, both stages, whatever became of that.
+        ideal: how many would have done: one an image and stage.
         temporaries: temporary files lying in the output; not a problem while a sweep has yet to come.
         tree_hash: one hash over all artifacts, names and bytes.
     """
@@ -54,7 +57,6 @@ class Findings:
     artifacts: int = 0
     executions: int = 0
     ideal: int = 0
-    more_starts: int = 0
     most_attempts: int = 0
     temporaries: int = 0
     dead_letters: int = 0
@@ -105,7 +107,6 @@ def _check_rows(connection: Connection, output: Path, findings: Findings) -> dic
     findings.states = dict(Counter(row.status for row in images))
     findings.codes = dict(Counter(row.error_code for row in images if row.error_code))
     findings.most_attempts = max((row.attempts for row in images), default=0)
-    findings.more_starts = sum(max(0, row.attempts - 1) for row in images)
     _expect(findings, "not in a final state", [r.relative_path for r in images if r.status not in FINAL])
     _expect(findings, "still claimed", [r.relative_path for r in images if r.claimed_by])
     _expect(
@@ -124,14 +125,9 @@ def _check_rows(connection: Connection, output: Path, findings: Findings) -> dic
     _expect(
         findings, "missed, and has files", [i for i in with_files if state_of[i] not in ("done", "failed")]
     )
-    sums = connection.execute(text("SELECT sum(images) FROM chunks WHERE job_id = :j"), {"j": job.id})
-    findings.executions = int(sums.scalar() or 0)
-    findings.ideal = sum(
-        2 if row.status == "done" or row.error_stage == "augment" else 1
-        for row in images
-        # Images that killed their process never got as far as a row of their chunk.
-        if row.error_code != "killed-worker"
-    )
+    # Counted when a process begins an image, in the same commit as its claim: also what died is in it.
+    findings.executions = sum(row.starts for row in images)
+    findings.ideal = sum(2 if row.status == "done" or row.error_stage == "augment" else 1 for row in images)
     findings.dead_letters = int(connection.execute(text("SELECT count(*) FROM dead_letters")).scalar() or 0)
     return recorded
 
@@ -189,36 +185,6 @@ def _check_queues(broker_url: str, findings: Findings) -> None:
 def _expect(findings: Findings, problem: str, culprits: Sequence[object]) -> None:
     if culprits:
         findings.problems.append(f"{len(culprits)} {problem}: {culprits[:_SHOWN]!r}")
-
-
-def table_of(lines: Sequence[str]) -> str:
-    """A Markdown table of the figures that soak tests wrote, a JSON object a line."""
-    columns = {
-        "fault": "fault",
-        "images": "images",
-        "disturbances": "injected",
-        "lost": "lost before reconcile",
-        "beyond_ideal": "executions beyond ideal",
-        "more_starts": "repeated starts",
-        "recovery_s": "recovery s",
-        "slowdown": "slowdown",
-        "orphans": "orphan files",
-        "notes": "other figures",
-    }
-    latest: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in filter(str.strip, lines):
-        row = json.loads(line)
-        latest[row["id"], row.get("case", "")] = row
-    rows = ["| # | " + " | ".join(columns.values()) + " |", "|" + " --- |" * (len(columns) + 1)]
-    for (name, _), row in sorted(latest.items(), key=lambda item: (_number(item[0][0]), item[0])):
-        cells = [name, *("" if row.get(column) is None else str(row[column]) for column in columns)]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def _number(name: str) -> int:
-    found = re.search(r"\d+", name)
-    return int(found.group()) if found else 1000
 
 
 def main() -> int:

@@ -5,16 +5,19 @@ The figures are measured in spec/reliability.md: sections are named where they d
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
+from common.envelopes import ids_of
 from common.errors import TransientError, UnfitError, UsageError
-from common.pipeline import STAGES, TASK_NAMES, ChunkMessage, Stage
+from common.pipeline import QUEUE_OF, STAGES, TASK_NAMES, ChunkMessage, Stage
 from common.settings import Settings, hide_secret
 
 
@@ -29,7 +32,8 @@ def make_app(settings: Settings) -> Celery:
             f"the broker must be Redis (redis://…, rediss://… or redis+socket://…), "
             f"got {hide_secret(settings.broker_url)!r}; set MASKMILL_BROKER_URL"
         )
-    app = Celery("maskmill", broker=settings.broker_url)
+    # Messages are judged as bytes: garbage would end the main process (§1.9).
+    app = Celery("maskmill", broker=settings.broker_url, amqp="common.transport:JudgingAMQP")
     app.conf.update(
         # Only JSON: a message can never run code (§4).
         accept_content=["json"],
@@ -86,7 +90,7 @@ def make_app(settings: Settings) -> Celery:
         task_create_missing_queues=False,
         task_queues=[Queue(stage) for stage in STAGES],
         task_default_queue=STAGES[0],
-        task_routes={name: {"queue": stage} for stage, name in TASK_NAMES.items()},
+        task_routes={name: {"queue": QUEUE_OF[stage]} for stage, name in TASK_NAMES.items()},
         worker_eta_task_limit=1000,
         worker_hijack_root_logger=False,
         task_repr_maxlevels=2,
@@ -108,8 +112,11 @@ def send(app: Celery, stage: Stage, message: ChunkMessage, *, after_s: float | N
         app.send_task(
             TASK_NAMES[stage],
             kwargs=message.as_kwargs(),
-            queue=stage,
+            queue=QUEUE_OF[stage],
             countdown=after_s,
+            # The worker's own count: within one, Celery would write them into the message.
+            time_limit=None,
+            soft_time_limit=None,
             # What Flower and the logs show: never a path.
             argsrepr="",
             kwargsrepr=str(message),
@@ -130,6 +137,31 @@ def queue_depths(app: Celery) -> dict[str, int]:
             return {**depths, "unacked": int(client.hlen("unacked"))}
     except _connection_errors(app) as exc:
         raise TransientError(f"the broker does not answer: {exc}") from exc
+
+
+def ids_under_way(app: Celery, job: str) -> Iterator[int]:
+    """Row ids of all images of a job that are in a message, waiting in a queue or delivered, at one moment.
+
+    Not among them: what Redis has handed over and a worker has not yet noted, for some milliseconds.
+
+    Raises:
+        TransientError: the broker does not answer.
+    """
+    try:
+        with redis_client(app) as client:
+            # One transaction: a message that moves from one place to another is seen once at least.
+            pipeline = client.pipeline(transaction=True)
+            for stage in STAGES:
+                pipeline.lrange(stage, 0, -1)
+            pipeline.hvals("unacked")
+            *waiting, delivered = pipeline.execute()
+    except _connection_errors(app) as exc:
+        raise TransientError(f"the broker does not answer: {exc}") from exc
+    for raw in chain(*waiting):
+        yield from ids_of(raw, job)
+    for raw in delivered:
+        with suppress(ValueError, TypeError, LookupError):
+            yield from ids_of(json.dumps(json.loads(raw)[0]), job)
 
 
 def clear_queues(app: Celery) -> None:

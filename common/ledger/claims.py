@@ -10,33 +10,43 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Table, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, update
 
+from common.ledger.desks import JOBS, Desk, desk_of
 from common.models import Face, Image
 from common.owner import is_known_dead
 from common.pipeline import WAITS_FOR, ChunkMessage, Stage
+from common.version import VERSION
 
 MAX_DEATHS = 3
-
-# The table, not the class: an UPDATE of many rows with a WHERE is not one of the ORM.
-_IMAGES = cast(Table, Image.__table__)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFace:
-    """An accepted face that the detect stage stored; `box` is (x1, y1, x2, y2), pixels."""
+    """An accepted face that the detect stage stored; `box` is (x1, y1, x2, y2), pixels.
+
+    `points_68` are there once its image has been augmented. `angle`: degrees clockwise that the picture was
+    turned when the face was found.
+    """
 
     id: int
     face_index: int
     box: tuple[float, float, float, float]
     points_5: list[list[float]] | None
+    points_68: list[list[float]] | None = None
+    ordinal: int = 0
+    score: float | None = None
+    angle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedImage:
-    """An image that this process may work on now."""
+    """An image that this process may work on now; `id` is that of the row which the claim is on.
+
+    `crops` are those that a segmentation has as its input, see `common.models.SegmentImage`.
+    """
 
     id: int
     input_id: int
@@ -46,6 +56,9 @@ class ClaimedImage:
     mtime_ns: int | None
     attempts: int
     faces: tuple[ClaimedFace, ...] = ()
+    frame_index: int | None = None
+    written: bytes | None = None
+    crops: list[dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -68,14 +81,20 @@ class Claims:
 def claim(
     engine: Engine, job_id: int, stage: Stage, message: ChunkMessage, *, owner: str, lease_s: float
 ) -> Claims:
-    """Claim the images of a message that wait for this stage; one commit."""
+    """Claim the images of a message that wait for this stage; one commit.
+
+    Args:
+        job_id: of the job, or for `segment` of the segmentation.
+    """
     claims = Claims()
     now = time.time()
+    desk = desk_of(stage)
+    work = desk.work.c
     with engine.begin() as connection:
         rows = connection.execute(
-            select(Image.__table__)
-            .where(Image.job_id == job_id, Image.id.in_(message.image_ids))
-            .order_by(Image.id)
+            select(desk.work)
+            .where(desk.belongs_to(job_id), work.id.in_(message.image_ids))
+            .order_by(work.id)
             .with_for_update()
         ).all()
         free = [row for row in rows if row.status == WAITS_FOR[stage] and _is_free(row, owner, now)]
@@ -89,37 +108,47 @@ def claim(
                 claims.deadly.append(row.id)
             else:
                 taken.append(row)
-        _release(connection, claims.alone)
-        _fail(connection, claims.deadly, stage, now)
-        _take(connection, [row.id for row in taken], owner, now + lease_s, alone=is_alone)
-        faces = _faces(connection, [row.id for row in taken]) if stage == "augment" else {}
+        _release(connection, desk, claims.alone)
+        _fail(connection, desk, claims.deadly, stage, now)
+        _take(connection, desk, [row.id for row in taken], owner, now + lease_s, alone=is_alone)
+        images = _images(connection, desk, taken)
+        faces = {} if stage == "detect" else _faces(connection, [image.id for image in images.values()])
     claims.images = [
         ClaimedImage(
             row.id,
-            row.input_id,
-            row.relative_path,
-            row.stem,
-            row.size,
-            row.mtime_ns,
+            images[row.id].input_id,
+            images[row.id].relative_path,
+            images[row.id].stem,
+            images[row.id].size,
+            images[row.id].mtime_ns,
             row.attempts + 1,
-            tuple(faces.get(row.id, ())),
+            tuple(faces.get(images[row.id].id, ())),
+            images[row.id].frame_index,
+            images[row.id].written,
+            crops=None if desk is JOBS else row.crops,
         )
         for row in taken
     ]
     return claims
 
 
-def release(engine: Engine, ids: Sequence[int], owner: str, *, as_death: bool = False) -> None:
+def release(
+    engine: Engine, ids: Sequence[int], owner: str, *, as_death: bool = False, desk: Desk = JOBS
+) -> None:
     """Give claims back.
 
     Args:
         as_death: the start counts as if the process had died; otherwise the end was orderly.
     """
-    values: dict[str, object] = {"claimed_by": None, "claimed_until": None}
+    # Its message comes back, or another one is sent, from now on.
+    work = desk.work.c
+    values: dict[str, object] = {"claimed_by": None, "claimed_until": None, "sent_at": time.time()}
     if not as_death:
         values["alone_starts"] = 0
     with engine.begin() as connection:
-        connection.execute(update(Image).where(Image.id.in_(ids), Image.claimed_by == owner).values(**values))
+        connection.execute(
+            update(desk.work).where(work.id.in_(ids), work.claimed_by == owner).values(**values)
+        )
 
 
 def _is_free(row: Row[tuple[object, ...]], owner: str, now: float) -> bool:
@@ -131,34 +160,38 @@ def _is_free(row: Row[tuple[object, ...]], owner: str, now: float) -> bool:
     )
 
 
-def _take(connection: Connection, ids: Sequence[int], owner: str, until: float, *, alone: bool) -> None:
+def _take(
+    connection: Connection, desk: Desk, ids: Sequence[int], owner: str, until: float, *, alone: bool
+) -> None:
+    work = desk.work.c
     if ids:
         connection.execute(
-            update(Image)
-            .where(Image.id.in_(ids))
+            update(desk.work)
+            .where(work.id.in_(ids))
             .values(
                 claimed_by=owner,
                 claimed_until=until,
-                attempts=Image.attempts + 1,
-                alone_starts=Image.alone_starts + (1 if alone else 0),
+                attempts=work.attempts + 1,
+                starts=work.starts + 1,
+                alone_starts=work.alone_starts + (1 if alone else 0),
             )
         )
 
 
-def _release(connection: Connection, ids: Sequence[int]) -> None:
+def _release(connection: Connection, desk: Desk, ids: Sequence[int]) -> None:
     if ids:
         connection.execute(
-            update(Image)
-            .where(Image.id.in_(ids))
+            update(desk.work)
+            .where(desk.work.c.id.in_(ids))
             .values(claimed_by=None, claimed_until=None, sent_at=time.time())
         )
 
 
-def _fail(connection: Connection, ids: Sequence[int], stage: Stage, now: float) -> None:
+def _fail(connection: Connection, desk: Desk, ids: Sequence[int], stage: Stage, now: float) -> None:
     if ids:
         connection.execute(
-            update(_IMAGES)
-            .where(Image.id == bindparam("b_id"))
+            update(desk.work)
+            .where(desk.work.c.id == bindparam("b_id"))
             .values(
                 status="failed",
                 error_stage=stage,
@@ -166,10 +199,23 @@ def _fail(connection: Connection, ids: Sequence[int], stage: Stage, now: float) 
                 error_message=f"its process died {MAX_DEATHS} times while it worked on this image alone",
                 claimed_by=None,
                 claimed_until=None,
+                version=VERSION,
                 finished_at=now,
             ),
             [{"b_id": one} for one in ids],
         )
+
+
+def _images(
+    connection: Connection, desk: Desk, taken: Sequence[Row[tuple[object, ...]]]
+) -> dict[int, Row[tuple[object, ...]]]:
+    """Work row id → row of its image."""
+    if desk is JOBS:
+        return {row.id: row for row in taken}
+    ids = [row.image_id for row in taken]
+    rows = connection.execute(select(Image.__table__).where(Image.id.in_(ids)))
+    of_image = {row.id: row for row in rows}
+    return {row.id: of_image[row.image_id] for row in taken}
 
 
 def _faces(connection: Connection, ids: Sequence[int]) -> dict[int, list[ClaimedFace]]:
@@ -180,6 +226,16 @@ def _faces(connection: Connection, ids: Sequence[int]) -> dict[int, list[Claimed
         .order_by(Face.image_id, Face.face_index)
     )
     for row in rows:
-        face = ClaimedFace(row.id, row.face_index, (row.x1, row.y1, row.x2, row.y2), row.points_5)
+        box = (row.x1, row.y1, row.x2, row.y2)
+        face = ClaimedFace(
+            row.id,
+            row.face_index,
+            box,
+            row.points_5,
+            row.points_68,
+            row.ordinal,
+            row.score,
+            row.angle or 0.0,
+        )
         faces.setdefault(row.image_id, []).append(face)
     return faces

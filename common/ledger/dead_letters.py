@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 
 from sqlalchemy import Engine, insert
 
 from common.database import persistently
+from common.ledger.results import storable
 from common.models import DeadLetter
 from common.owner import process_name, this_owner
 from common.pipeline import Stage
 
-_CONTENT_CHARS = 2000
 
-
-def record_refusal(engine: Engine, stage: Stage, reason: str, content: Mapping[str, object]) -> None:
+def record_refusal(engine: Engine, stage: Stage, reason: str, content: str) -> None:
     """Record a message that was refused, cut to a bounded length."""
-    text = json.dumps(content, default=repr)[:_CONTENT_CHARS]
 
     def write() -> None:
         with engine.begin() as connection:
@@ -27,8 +23,8 @@ def record_refusal(engine: Engine, stage: Stage, reason: str, content: Mapping[s
                     received_at=time.time(),
                     stage=stage,
                     worker=process_name(this_owner()),
-                    reason=reason[:_CONTENT_CHARS],
-                    content=text,
+                    reason=storable(reason),
+                    content=storable(content),
                 )
             )
 

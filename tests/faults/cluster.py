@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import resource
@@ -27,10 +26,10 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks import faultcheck
 from common.children import end_with_parent
+from tests.faults.asked import fault_environment
 from tests.faults.servers import PATIENCE_S, PostgresServer, RedisServer, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
-HOOKS = Path(__file__).resolve().parent / "hooks"
 MASKMILL = Path(sys.executable).parent / "maskmill"
 FLAGS = ("--crop-style", "buffalo")
 """One small file an image: faults are about counts, not about pixels."""
@@ -108,11 +107,7 @@ class Cluster:
 
     def with_faults(self, faults: Sequence[dict[str, Any]]) -> dict[str, str]:
         """The variables that let these faults happen in a process."""
-        given = [{"folder": str(self._counters), **fault} for fault in faults]
-        return {
-            "MASKMILL_TEST_FAULT": json.dumps(given),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH")])),
-        }
+        return fault_environment([{"folder": str(self._counters), **fault} for fault in faults])
 
     def fault_count(self) -> int:
         """How many of the faults with a limit have happened."""

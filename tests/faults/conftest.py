@@ -7,31 +7,17 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import faultcheck
+from benchmarks.soakreport import measured_at
 from tests.faults.cluster import FLAGS, MASKMILL, PROJECT, Cluster
 from tests.faults.pictures import write_photographs
 from tests.faults.servers import PostgresServer, RedisServer
-
-
-@dataclass(frozen=True)
-class Expected:
-    """An input and what an undisturbed run makes of it.
-
-    Attributes:
-        tree_hash: over all artifacts.
-        seconds: the run took; for the slowdown.
-    """
-
-    folder: Path
-    count: int
-    tree_hash: str
-    seconds: float
+from tests.faults.trial import Expected, Trial
 
 
 @pytest.fixture
@@ -99,14 +85,33 @@ def run_undisturbed(pictures: Path, output: Path, count: int, *flags: object) ->
 
 
 @pytest.fixture
+def make_trial(
+    make_cluster: Callable[..., Cluster],
+    undisturbed: Callable[[int], Expected],
+    note_figures: Callable[..., None],
+) -> Callable[..., Trial]:
+    """Make a trial with so many photographs, or of a given input, on a cluster with these options."""
+
+    def make(images: int | Expected, postgres: PostgresServer | None = None, **options: Any) -> Trial:
+        expected = undisturbed(images) if isinstance(images, int) else images
+        return Trial(make_cluster(postgres, **options), expected, note_figures)
+
+    return make
+
+
+@pytest.fixture
 def note_figures(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Write the figures of a soak test as a line of JSON, for the table in docs/reliability.md."""
+    is_soak = request.node.get_closest_marker("soak") is not None
 
     def note(name: str, fault: str, **figures: Any) -> None:
+        if not is_soak:
+            return
         path = Path(os.environ.get("MASKMILL_SOAK_REPORT") or PROJECT / "build" / "soak.jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
-        row = {"id": name, "fault": fault, "case": request.node.name, **figures}
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        row = {"id": name, "fault": fault, "case": request.node.name, **figures, **measured_at()}
+        # One write: tests beside each other append to the same file.
+        with open(path, "ab", buffering=0) as stream:
+            stream.write(json.dumps(row).encode() + b"\n")
 
     return note

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faultcheck import check
-from tests.faults.cluster import Cluster
-from tests.faults.conftest import Expected, run_undisturbed
+from tests.faults.cluster import FLAGS, MASKMILL, Cluster
+from tests.faults.conftest import run_undisturbed
 from tests.faults.pictures import write_photographs
 from tests.faults.servers import missing_service, wait_until
+from tests.faults.trial import Trial
 
 
 @contextlib.contextmanager
@@ -38,36 +39,34 @@ def obstacle(cluster: Cluster) -> str:
 
 
 def test_f13_a_full_disk_is_waited_for_without_a_half_file(
-    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected], tmp_path: Path
+    make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
     """Every write fails as on a full disk, as long as a file stands there."""
-    expected = undisturbed(32)
     full = tmp_path / "full"
     full.touch()
-    cluster = make_cluster(faults=[{"point": "write", "when": "after", "do": "no-space", "file": str(full)}])
-    cluster.enqueue(expected.folder)
-    cluster.start_worker()
-    wait_until(lambda: "No space left" in obstacle(cluster), "the job to say what it waits for")
-    assert cluster.final() == 0
+    no_space = {"point": "write", "when": "after", "do": "no-space", "file": str(full)}
+    trial = make_trial(32, faults=[no_space])
+    trial.begin()
+    wait_until(lambda: "No space left" in obstacle(trial.cluster), "the job to say what it waits for")
+    assert trial.cluster.final() == 0
     full.unlink()
-    cluster.wait_done()
-    findings = cluster.check()
-    assert findings.states == {"done": 32}
-    assert findings.tree_hash == expected.tree_hash
-    assert obstacle(cluster) == ""
+    trial.end("F13", "no space left", is_swept=True)
+    assert obstacle(trial.cluster) == ""
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_f13_a_small_file_system_is_filled_and_emptied(
-    make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path, fault: str
+    make_trial: Callable[..., Trial], tmp_path: Path, fault: str
 ) -> None:
     count = 300
     pictures = write_photographs(tmp_path / "in", count)
-    expected = run_undisturbed(pictures, tmp_path / "undisturbed", count, "--save-full", "always")
+    flags = ("--save-full", "always")
+    expected = run_undisturbed(pictures, tmp_path / "undisturbed", count, *flags)
     disk = tmp_path / "disk"
     with _tmpfs(disk, "20m"):
-        cluster = make_cluster()
+        trial = make_trial(expected)
+        cluster = trial.cluster
         cluster.output = disk / "out"
         cluster.output.mkdir()
         if fault == "full":
@@ -75,7 +74,7 @@ def test_f13_a_small_file_system_is_filled_and_emptied(
                 while os.statvfs(disk).f_bavail * 4096 > 2 << 20:
                     ballast.write(bytes(1 << 16))
                     ballast.flush()
-        cluster.enqueue(pictures, "--save-full", "always")
+        cluster.enqueue(pictures, *flags)
         if fault == "read-only":
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         cluster.start_worker()
@@ -89,32 +88,20 @@ def test_f13_a_small_file_system_is_filled_and_emptied(
             (disk / "ballast").unlink()
         else:
             subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        freed = time.monotonic()
-        recovery_s = wait_until(lambda: cluster.final() > stuck, "work to go on")
-        cluster.wait_done(200)
-        findings = cluster.check(allow_temporaries=True)
-        assert findings.states == {"done": count}
-        assert findings.tree_hash == expected.tree_hash
-    assert ("No space left" if fault == "full" else "Read-only") in said
-    note_figures(
-        "F13",
-        f"output {fault}",
-        images=count,
-        disturbances="1",
-        lost=cluster.lost(),
-        beyond_ideal=findings.beyond_ideal,
-        more_starts=findings.more_starts,
-        recovery_s=round(recovery_s, 1),
-        orphans=findings.temporaries,
-        notes=f"0 truncated files; {stuck} done before; paused {freed - start:.0f} s",
-    )
+        paused_s = time.monotonic() - start
+        trial.wait_to_go_on()
+        assert ("No space left" if fault == "full" else "Read-only") in said
+        trial.end(
+            "F13",
+            f"output {fault}",
+            disturbances="1",
+            notes=f"0 truncated files; {stuck} done before; paused {paused_s:.0f} s",
+        )
 
 
 @pytest.mark.soak
 def test_f13_run_waits_for_a_full_disk_too(tmp_path: Path) -> None:
     """The database of `run` lies on the full disk as well."""
-    from tests.faults.cluster import FLAGS, MASKMILL
-
     pictures = write_photographs(tmp_path / "in", 200)
     disk = tmp_path / "disk"
     with _tmpfs(disk, "12m"):

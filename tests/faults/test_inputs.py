@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import psutil
 import pytest
 
 from tests.bad_images import CORPUS, content, write_corpus
-from tests.faults.cluster import Cluster
 from tests.faults.pictures import write_photographs
+from tests.faults.trial import MANY, Expected, Trial
 
 
-@pytest.mark.parametrize("good", [20, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("good", [20, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_f14_hostile_inputs_get_one_row_each_and_disturb_no_other(
-    make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path, good: int
+    make_trial: Callable[..., Trial], tmp_path: Path, good: int
 ) -> None:
     pictures = write_photographs(tmp_path / "in", good)
     folder = pictures / "hostile"
@@ -41,7 +42,8 @@ def test_f14_hostile_inputs_get_one_row_each_and_disturb_no_other(
             write(os.path.join(root, entry.file_name))
             names.append(entry.file_name)
     lines = [*names, *(os.fsencode(path.name) for path in pictures.glob("*.jpg"))]
-    cluster = make_cluster()
+    trial = make_trial(Expected(pictures, len(lines)))
+    cluster = trial.cluster
     cluster.enqueue(pictures)
     for entry in later.values():
         os.unlink(os.path.join(root, entry.file_name))
@@ -57,7 +59,6 @@ def test_f14_hostile_inputs_get_one_row_each_and_disturb_no_other(
                 continue
         time.sleep(0.1)
     cluster.wait_done()
-    findings = cluster.check()
     rows = cluster.rows("SELECT relative_path, status, error_code FROM images")
     found = {bytes(path): (status, code) for path, status, code in rows}
     assert len(found) == len(lines)
@@ -71,30 +72,27 @@ def test_f14_hostile_inputs_get_one_row_each_and_disturb_no_other(
             wrong[name] = (status, code, entry.code)
     assert wrong == {}
     assert sum(found[os.fsencode(path.name)][0] == "done" for path in pictures.glob("*.jpg")) == good
-    assert findings.more_starts == 0
-    if good > 100:
-        codes = ", ".join(f"{code} {count}" for code, count in sorted(findings.codes.items()))
-        note_figures(
-            "F14",
-            "hostile inputs among good ones",
-            images=len(found),
-            disturbances=f"{len(names)} inputs",
-            lost=cluster.lost(),
-            beyond_ideal=findings.beyond_ideal,
-            more_starts=findings.more_starts,
-            orphans=findings.temporaries,
-            notes=f"{codes}; peak {peak >> 20} MiB a child",
-        )
+    codes = Counter(code for _, code in found.values() if code)
+    findings = trial.end(
+        "F14",
+        "hostile inputs among good ones",
+        codes=codes,
+        is_swept=True,
+        disturbances=f"{len(names)} inputs",
+        notes=f"{', '.join(f'{code} {count}' for code, count in sorted(codes.items()))}; "
+        f"peak {peak >> 20} MiB a child",
+    )
+    assert findings.beyond_ideal == 0
 
 
 @pytest.mark.soak
 def test_f15_files_that_vanish_or_change_after_the_plan_say_so(
-    make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path
+    make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
     count, each = 400, 20
     pictures = write_photographs(tmp_path / "in", count)
-    cluster = make_cluster()
-    cluster.enqueue(pictures)
+    trial = make_trial(Expected(pictures, count))
+    trial.cluster.enqueue(pictures)
     paths = sorted(pictures.glob("*.jpg"))
     for path in paths[:each]:
         path.unlink()
@@ -102,22 +100,16 @@ def test_f15_files_that_vanish_or_change_after_the_plan_say_so(
         shutil.copy(paths[-1], path)
     for path in paths[2 * each : 3 * each]:
         path.chmod(0)
-    cluster.start_worker()
-    cluster.wait_done()
-    findings = cluster.check()
+    trial.cluster.start_worker()
     wanted = {"vanished": each, "changed": each}
     if os.geteuid() != 0:
         wanted["forbidden"] = each
-    assert findings.codes == wanted
-    assert findings.states["done"] == count - sum(wanted.values())
-    note_figures(
+    findings = trial.end(
         "F15",
         "files deleted and replaced after the plan",
-        images=count,
+        codes=wanted,
+        is_swept=True,
         disturbances=f"2 × {each} files",
-        lost=cluster.lost(),
-        beyond_ideal=findings.beyond_ideal,
-        more_starts=findings.more_starts,
-        orphans=findings.temporaries,
-        notes=", ".join(f"{code} {n}" for code, n in sorted(findings.codes.items())),
+        notes=", ".join(f"{code} {n}" for code, n in sorted(wanted.items())),
     )
+    assert findings.states["done"] == count - sum(wanted.values())

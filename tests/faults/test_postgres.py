@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.conftest import Expected
-from tests.faults.servers import PostgresServer, wait_until
-from tests.faults.test_kills import pace, slowdown
+from tests.faults.servers import PostgresServer
+from tests.faults.trial import MANY, SLOW, Trial
 
 
 def _crash(server: PostgresServer) -> None:
@@ -32,47 +31,23 @@ def _refuse(server: PostgresServer) -> None:
     ("count", "fault", "disturb", "times"),
     [
         (32, "PostgreSQL crashes", _crash, 1),
-        pytest.param(1000, "PostgreSQL crashes and restarts", _crash, 5, marks=pytest.mark.soak),
-        pytest.param(1000, "PostgreSQL frozen for 30 s", _freeze, 1, marks=pytest.mark.soak),
-        pytest.param(1000, "PostgreSQL refuses connections for 20 s", _refuse, 1, marks=pytest.mark.soak),
+        pytest.param(MANY, "PostgreSQL crashes and restarts", _crash, 5, marks=pytest.mark.soak),
+        pytest.param(MANY, "PostgreSQL frozen for 30 s", _freeze, 1, marks=pytest.mark.soak),
+        pytest.param(MANY, "PostgreSQL refuses connections for 20 s", _refuse, 1, marks=pytest.mark.soak),
     ],
 )
 def test_f9_a_database_that_is_away_fails_no_image(
-    make_cluster: Callable[..., object],
+    make_trial: Callable[..., Trial],
     postgres_server: PostgresServer,
-    undisturbed: Callable[[int], Expected],
-    note_figures: Callable[..., None],
     count: int,
     fault: str,
     disturb: Callable[[PostgresServer], None],
     times: int,
 ) -> None:
-    expected = undisturbed(count)
-    cluster = make_cluster(postgres_server, **pace(count))
-    start = time.monotonic()
-    cluster.enqueue(expected.folder)
-    cluster.start_worker()
-    recovered: list[float] = []
+    trial = make_trial(count, postgres_server, faults=[SLOW] if count < 100 else [])
+    trial.begin()
     for number in range(1, times + 1):
-        cluster.wait_for(count * number // (times + 2), 300)
+        trial.wait_for(number / (times + 2))
         disturb(postgres_server)
-        before = cluster.final()
-        recovered.append(wait_until(lambda before=before: cluster.final() > before, "work to go on"))
-    cluster.wait_done(300)
-    findings = cluster.check(allow_temporaries=True)
-    assert findings.states == {"done": count}
-    assert findings.tree_hash == expected.tree_hash
-    if count > 100:
-        note_figures(
-            "F9",
-            fault,
-            images=count,
-            disturbances=str(times),
-            lost=cluster.lost(),
-            beyond_ideal=findings.beyond_ideal,
-            more_starts=findings.more_starts,
-            recovery_s=round(max(recovered), 1),
-            slowdown=slowdown(start, expected),
-            orphans=findings.temporaries,
-            notes=f"{cluster.restarts} restarts of the worker",
-        )
+        trial.wait_to_go_on()
+    trial.end("F9", fault, disturbances=str(times), notes=f"{trial.cluster.restarts} restarts of the worker")

@@ -8,19 +8,17 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.faults.cluster import Cluster
-from tests.faults.conftest import Expected
 from tests.faults.servers import RedisServer, wait_until
-from tests.faults.test_kills import SLOW
+from tests.faults.trial import SLOW, Trial
 
 
 def test_reconcile_by_hand_sends_again_what_was_lost(
-    make_cluster: Callable[..., Cluster], redis_server: RedisServer, undisturbed: Callable[[int], Expected]
+    make_trial: Callable[..., Trial], redis_server: RedisServer
 ) -> None:
     """Nothing is under way and everything is open: one call is enough, as in a cron job."""
-    expected = undisturbed(32)
-    cluster = make_cluster(reconcile_every_s=0)
-    cluster.enqueue(expected.folder)
+    trial = make_trial(32, reconcile_every_s=0)
+    cluster = trial.cluster
+    cluster.enqueue(trial.expected.folder)
     redis_server.client.flushall()
     answer = cluster.command("reconcile")
     assert answer.returncode == 0, answer.stderr
@@ -29,71 +27,67 @@ def test_reconcile_by_hand_sends_again_what_was_lost(
 
 @pytest.mark.soak
 def test_a_job_is_finished_although_the_process_beside_the_worker_died(
-    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
+    make_trial: Callable[..., Trial],
 ) -> None:
-    expected = undisturbed(32)
-    cluster = make_cluster(faults=[SLOW])
+    trial = make_trial(32, faults=[SLOW])
+    cluster = trial.cluster
     cluster.start_worker()
     wait_until(lambda: bool(cluster.sidecars()), "the process beside the worker")
-    cluster.enqueue(expected.folder)
+    cluster.enqueue(trial.expected.folder)
     for process in cluster.sidecars():
         process.kill()
     cluster.wait_for(32)
-    cluster.wait_done(60)
-    assert cluster.check().tree_hash == expected.tree_hash
+    trial.end("–", "process beside the worker killed", is_swept=True)
 
 
 @pytest.mark.soak
 def test_exports_are_written_although_their_writer_was_killed(
-    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
+    make_trial: Callable[..., Trial],
 ) -> None:
     """The job's state must not say `done` while nobody will write its logs.csv any more."""
-    expected = undisturbed(32)
-    cluster = make_cluster(faults=[{"point": "logs", "when": "before", "do": "kill", "times": 1}])
-    cluster.enqueue(expected.folder)
+    trial = make_trial(32, faults=[{"point": "logs", "when": "before", "do": "kill", "times": 1}])
+    cluster = trial.cluster
+    cluster.enqueue(trial.expected.folder)
     cluster.start_worker()
     cluster.wait_for(32)
     wait_until(lambda: cluster.fault_count() == 1, "the kill")
     # Somebody comes back: a worker is started again.
     for main in cluster.mains():
         cluster.kill_worker(main)
-    cluster.wait_done(60)
-    assert cluster.check().tree_hash == expected.tree_hash
+    trial.end("–", "killed before it wrote the exports", is_swept=True)
 
 
 @pytest.mark.soak
 def test_temporary_files_of_killed_processes_are_swept(
-    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
+    make_trial: Callable[..., Trial],
 ) -> None:
     """One that is older than any task can be belongs to nobody any more."""
-    expected = undisturbed(32)
-    cluster = make_cluster()
-    cluster.enqueue(expected.folder)
+    trial = make_trial(32)
+    cluster = trial.cluster
+    cluster.enqueue(trial.expected.folder)
     orphan = cluster.output / ".p000000_buffalo.jpg.0123456789abcdef.maskmill.tmp"
     orphan.write_bytes(b"half a file")
     os.utime(orphan, (0, 0))
     cluster.start_worker()
-    cluster.wait_done(60)
-    assert cluster.check(allow_temporaries=True).tree_hash == expected.tree_hash
+    trial.end("–", "temporary file of a dead process")
     assert not orphan.exists()
 
 
 @pytest.mark.soak
 def test_two_workers_elect_one_to_look_after_jobs_and_replace_it(
-    make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
+    make_trial: Callable[..., Trial],
 ) -> None:
-    expected = undisturbed(32)
-    cluster = make_cluster(faults=[SLOW])
+    trial = make_trial(32, faults=[SLOW])
+    cluster = trial.cluster
     for _ in range(2):
         cluster.start_worker(processes=1)
     lease = "SELECT holder FROM leases WHERE name = 'reconcile'"
     wait_until(lambda: bool(cluster.rows(lease)), "an election")
     holder = cluster.rows(lease)[0][0]
-    cluster.enqueue(expected.folder)
+    cluster.enqueue(trial.expected.folder)
     elected = psutil.Process(int(holder.split(":")[1]))
     main = elected.parent()
     assert main is not None
     cluster.kill_worker(main)
     wait_until(lambda: bool(cluster.rows(lease)) and cluster.rows(lease)[0][0] != holder, "another election")
-    cluster.wait_done()
-    assert cluster.check(allow_temporaries=True).tree_hash == expected.tree_hash
+    trial.end("–", "elected worker killed")

@@ -3,191 +3,159 @@
 from __future__ import annotations
 
 import random
-import threading
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import psutil
 import pytest
 
 from tests.faults.cluster import Cluster
+from tests.faults.gauge import Gauge, peak_mib, slope_mib
 from tests.faults.pictures import write_photographs, write_tiny_files
-from tests.faults.servers import wait_until
+from tests.faults.servers import free_port, wait_until
+from tests.faults.trial import Expected, Trial
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 
-MIB = 1 << 20
-
-
-class Gauge:
-    """Samples memory in a thread: of processes by name, and of Redis."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.producer: list[int] = []
-        self.redis: list[int] = []
-        self.children: dict[int, list[tuple[int, int]]] = {}
-        self.mains: list[tuple[int, int]] = []
-        self.watched: psutil.Process | None = None
-        self._cluster = cluster
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Gauge:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._is_over.wait(0.5):
-            self.redis.append(self._cluster.redis.used_memory())
-            final = self._cluster.final()
-            try:
-                if self.watched is not None and self.watched.is_running():
-                    self.producer.append(self.watched.memory_info().rss)
-                for main in self._cluster.mains():
-                    self.mains.append((final, main.memory_info().rss))
-                for child in self._cluster.children():
-                    self.children.setdefault(child.pid, []).append((final, child.memory_info().rss))
-            except psutil.Error:
-                continue
+RECORDED = "SELECT count(*) FROM images"
+PRODUCER_MIB, REDIS_MIB = 150, 64
+"""What the producer and Redis may take, for any number of files."""
 
 
-def slope_mib(samples: list[tuple[int, int]], per: int) -> float:
-    """Growth in MiB per so many images, by least squares."""
-    images, memory = np.array(samples, dtype=float).T
-    return float(np.polyfit(images, memory, 1)[0] * per / MIB)
-
-
-def test_f18_the_memory_of_a_worker_stays_where_it_is_over_5000_images(
-    make_cluster: Callable[..., Cluster],
-    note_figures: Callable[..., None],
-    tmp_path: Path,
+def test_f18_the_memory_of_workers_and_flower_stays_where_it_is(
+    make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
-    count = 5000
-    pictures = write_photographs(tmp_path / "in", count)
-    cluster = make_cluster(chunk_size=16, visibility_timeout_s=300)
-    cluster.enqueue(pictures)
+    count, warm = 5000, 1000
+    trial = make_trial(Expected(write_photographs(tmp_path / "in", count), count), chunk_size=16)
+    cluster = trial.cluster
+    flower = cluster.start("flower", "--port", free_port(), MASKMILL_FLOWER_BASIC_AUTH="watcher:secret")
     with Gauge(cluster) as gauge:
-        cluster.start_worker()
-        cluster.wait_for(count, 800)
-    cluster.wait_done()
-    assert cluster.check().states == {"done": count}
-    warm = [[one for one in samples if one[0] > 1000] for samples in gauge.children.values()]
-    slopes = [slope_mib(samples, 1000) for samples in warm if len(samples) > 10]
-    main_slope = slope_mib([one for one in gauge.mains if one[0] > 1000], 1000)
-    peak = max(memory for samples in gauge.children.values() for _, memory in samples)
-    note_figures(
-        "F18",
-        "memory over 5,000 images",
-        images=count,
-        disturbances="",
-        lost=cluster.lost(),
-        notes=f"children {', '.join(f'{one:+.2f}' for one in slopes)} MiB per 1,000 images, main {main_slope:+.2f}; "
-        f"peak {peak / MIB:.0f} MiB a child, Redis {max(gauge.redis) / MIB:.1f} MiB",
-    )
+        gauge.watch("flower", flower)
+        trial.begin()
+        cluster.wait_for(count, 1200)
+    assert flower.poll() is None
+    found = [slope_mib(samples, per=1000, after=warm) for samples in gauge.children.values()]
+    slopes = [one for one in found if one is not None]
+    (main,) = [slope_mib(samples, per=1000, after=warm) for samples in gauge.mains.values()]
     assert slopes
+    assert main is not None
+    trial.end(
+        "F18",
+        "memory over 5,000 images, Flower on",
+        is_swept=True,
+        notes=f"children {', '.join(f'{one:+.2f}' for one in slopes)} MiB per 1,000 images, main {main:+.2f}; "
+        f"at the most {peak_mib(*gauge.children.values()):.0f} MiB a child, "
+        f"Flower {peak_mib(gauge.watched['flower']):.0f}, Redis {peak_mib(gauge.redis):.1f}",
+    )
     assert max(slopes) < 1.0
-    assert main_slope < 1.0
+    assert main < 1.0
 
 
-def test_f19_100000_tiny_files_need_little_memory_and_survive_a_kill(
+def recorded(cluster: Cluster) -> int:
+    """Rows of images."""
+    return int(cluster.rows(RECORDED)[0][0])
+
+
+def start_producer(cluster: Cluster, folder: Path, gauge: Gauge, wanted: int) -> float:
+    """Start `enqueue` and kill it once so many images are recorded; returns the seconds it took."""
+    start = time.monotonic()
+    producer = cluster.start_enqueue(folder)
+    gauge.watch("producer", producer)
+    wait_until(lambda: recorded(cluster) >= wanted, f"{wanted} rows", 900)
+    seconds = time.monotonic() - start
+    if wanted == count_of(folder):
+        # All is recorded; it goes on sending, and nobody works.
+        wait_until(cluster.is_full, "full queues")
+        time.sleep(3)
+    producer.kill()
+    producer.wait()
+    return seconds
+
+
+def count_of(folder: Path) -> int:
+    """Files of an input made by `write_tiny_files`."""
+    return sum(len(list(one.iterdir())) for one in folder.iterdir())
+
+
+def check_memory(cluster: Cluster, gauge: Gauge) -> str:
+    """Assert that producer and Redis took no more than they may; returns what they took."""
+    producer, redis = peak_mib(gauge.watched["producer"]), peak_mib(gauge.redis)
+    depth = cluster.redis.depths()["detect"]
+    assert 0 < producer < PRODUCER_MIB
+    assert redis < REDIS_MIB
+    assert depth <= 2000 + 100
+    return f"producer {producer:.0f} MiB, Redis {redis:.1f} MiB, {depth} messages"
+
+
+def test_f19_100000_tiny_files_survive_a_producer_killed_at_10_50_90_percent_and_anywhere(
     make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path
 ) -> None:
-    """The producer is killed somewhere, then goes on; the queues are full and nobody works."""
     count = 100_000
     folder = write_tiny_files(tmp_path / "tiny", count)
     cluster = make_cluster(chunk_size=16)
-    recorded = "SELECT count(*) FROM images"
+    points = sorted([count // 10, count // 2, count * 9 // 10, random.randrange(count)])
+    found: list[int] = []
     with Gauge(cluster) as gauge:
-        producer = cluster.start_enqueue(folder)
-        gauge.watched = psutil.Process(producer.pid)
-        kill_at = random.randrange(10_000, 80_000)
-        wait_until(lambda: cluster.rows(recorded)[0][0] >= kill_at, "rows")
-        producer.kill()
-        producer.wait()
-        found_by_kill = cluster.rows(recorded)[0][0]
-        start = time.monotonic()
-        producer = cluster.start_enqueue(folder)
-        gauge.watched = psutil.Process(producer.pid)
-        wait_until(lambda: cluster.rows(recorded)[0][0] == count, "all rows", 300)
-        seconds = time.monotonic() - start
-        wait_until(cluster.is_full, "full queues")
-        time.sleep(3)
-        producer.kill()
-        producer.wait()
-    assert cluster.redis.depths()["detect"] <= 2000 + 100
-    rate = (count - found_by_kill) / seconds
-    redis_mib, producer_mib = max(gauge.redis) / MIB, max(gauge.producer) / MIB
+        for wanted in points:
+            start_producer(cluster, folder, gauge, wanted)
+            found.append(recorded(cluster))
+        before = recorded(cluster)
+        seconds = start_producer(cluster, folder, gauge, count)
+    assert recorded(cluster) == count
+    assert cluster.rows("SELECT count(DISTINCT stem) FROM images")[0][0] == count
     note_figures(
         "F19",
-        "100,000 tiny files, producer killed at a random point",
+        "100,000 tiny files, producer killed at 10, 50, 90 % of the enumeration and at a random point",
         images=count,
-        disturbances="2 kills",
-        notes=f"killed at {found_by_kill}; all recorded {seconds:.0f} s after it began again, {rate:.0f} new files/s; "
-        f"producer {producer_mib:.0f} MiB, Redis {redis_mib:.1f} MiB",
+        disturbances=f"{len(points)} kills",
+        notes=f"killed at {', '.join(map(str, found))}; the last {count - before} recorded {seconds:.0f} s after "
+        f"it began again; {check_memory(cluster, gauge)}",
     )
-    assert redis_mib < 64
-    assert producer_mib < 150
+    shutil.rmtree(folder)
 
 
-def test_f19_200000_files_need_no_more_memory_than_100000(
+def test_f19_a_million_files_need_no_more_memory(
     make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path
 ) -> None:
-    count = 200_000
+    count = 1_000_000
     folder = write_tiny_files(tmp_path / "tiny", count)
     cluster = make_cluster(chunk_size=16)
-    recorded = "SELECT count(*) FROM images"
-    with Gauge(cluster) as gauge:
-        start = time.monotonic()
-        producer = cluster.start_enqueue(folder)
-        gauge.watched = psutil.Process(producer.pid)
-        wait_until(lambda: cluster.rows(recorded)[0][0] == count, "all rows", 300)
-        seconds = time.monotonic() - start
-        wait_until(cluster.is_full, "full queues")
-        time.sleep(3)
-        producer.kill()
-        producer.wait()
-    depth = cluster.redis.depths()["detect"]
+    with Gauge(cluster, every_s=2) as gauge:
+        seconds = start_producer(cluster, folder, gauge, count)
     note_figures(
         "F19",
-        "200,000 tiny files (instead of 1 M), no worker",
+        "1,000,000 files recorded, no worker",
         images=count,
-        disturbances="",
-        notes=f"{count / seconds:.0f} files/s; producer {max(gauge.producer) / MIB:.0f} MiB, "
-        f"Redis {max(gauge.redis) / MIB:.1f} MiB, {depth} messages",
+        notes=f"{count / seconds:.0f} files/s; {check_memory(cluster, gauge)}",
     )
-    assert depth <= 2000 + 100
-    assert max(gauge.redis) < 64 * MIB
-    assert max(gauge.producer) < 150 * MIB
+    shutil.rmtree(folder)
 
 
 def test_f19_10000_tiny_files_go_through_a_small_queue_to_the_end(
-    make_cluster: Callable[..., Cluster], note_figures: Callable[..., None], tmp_path: Path
+    make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
+    """The producer is killed at a random point, then begins again."""
     count = 10_000
     folder = write_tiny_files(tmp_path / "tiny", count)
-    cluster = make_cluster(chunk_size=16, high_water=20)
+    trial = make_trial(Expected(folder, count), chunk_size=16, high_water=20)
+    cluster = trial.cluster
     with Gauge(cluster) as gauge:
         cluster.start_worker()
-        start = time.monotonic()
+        producer = cluster.start_enqueue(folder)
+        gauge.watch("producer", producer)
+        trial.wait_for(random.uniform(0.1, 0.9))
+        producer.kill()
+        producer.wait()
+        begun, before = time.monotonic(), cluster.final()
         cluster.start_enqueue(folder)
-        cluster.wait_for(count, 600)
-        seconds = time.monotonic() - start
-    cluster.wait_done()
-    findings = cluster.check()
-    assert findings.states == {"missed": count}
-    note_figures(
+        trial.wait_for(1)
+        rate = (count - before) / (time.monotonic() - begun)
+    findings = trial.end(
         "F19",
-        "10,000 tiny files to the end, high-water mark 20",
-        images=count,
-        disturbances="",
-        lost=cluster.lost(),
-        beyond_ideal=findings.beyond_ideal,
-        more_starts=findings.more_starts,
-        notes=f"{count / seconds:.0f} images/s, Redis {max(gauge.redis) / MIB:.1f} MiB",
+        "10,000 tiny files to the end, high-water mark 20, producer killed once",
+        is_swept=True,
+        disturbances=f"1 kill with {before} done",
+        notes=f"{rate:.0f} images/s; {check_memory(cluster, gauge)}",
     )
+    assert findings.states == {"missed": count}

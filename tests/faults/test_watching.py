@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socket
 import urllib.error
@@ -14,8 +13,8 @@ import psutil
 import pytest
 
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import Expected
 from tests.faults.servers import free_port, wait_until
+from tests.faults.trial import Expected
 
 LOGIN = "watcher:secret"
 
@@ -59,8 +58,6 @@ def test_f20_flower_shows_tasks_to_those_who_log_in_and_lets_nobody_change_anyth
 ) -> None:
     expected = undisturbed(32)
     cluster = make_cluster()
-    if cluster.command("flower", "--help").returncode != 0:
-        pytest.skip("there is no `maskmill flower` yet")
     assert cluster.command("flower", "--address", "0.0.0.0").returncode == 2
     port = free_port()
     flower = cluster.start("flower", "--port", port, MASKMILL_FLOWER_BASIC_AUTH=LOGIN)
@@ -84,10 +81,8 @@ def test_f20_flower_shows_tasks_to_those_who_log_in_and_lets_nobody_change_anyth
         "/api/queues/length",
         "/metrics",
     ]
-    table = {}
     for path in guarded:
         without, _ = ask(base + path)
-        table[path] = without
         assert without == 401, f"{path} answers {without} without a login"
         assert ask(base + path, login="watcher:wrong")[0] == 401
     tasks = json.loads(ask(base + "/api/tasks", login=LOGIN)[1])
@@ -118,8 +113,6 @@ def test_f20_flower_shows_tasks_to_those_who_log_in_and_lets_nobody_change_anyth
 def test_the_prometheus_page_of_a_worker_tells_states_stages_and_queues(
     make_cluster: Callable[..., Cluster], undisturbed: Callable[[int], Expected]
 ) -> None:
-    if importlib.util.find_spec("workers.metrics") is None:
-        pytest.skip("there is no Prometheus page yet")
     expected = undisturbed(32)
     port = free_port()
     cluster = make_cluster(metrics_port=port)
