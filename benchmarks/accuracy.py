@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import time
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from common.arrays import FloatArray, ImageBgr
+from benchmarks.truth import Truth, read_truth
+from common.arrays import ImageBgr
 from common.errors import MaskmillError
 from common.weights import cache_dir, find
 from workers.detectors.base import Detection, Detector
@@ -25,31 +24,6 @@ from workers.landmarks.registry import LANDMARKERS, open_landmarker
 
 MATCH_IOU = 0.4
 EYE_CORNERS = (36, 45)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The faces of one photograph: boxes (N, 4) and landmarks (N, 68, 2), pixels."""
-
-    boxes_xyxy: FloatArray
-    points68: FloatArray
-
-
-def read_truth(folder: Path) -> dict[str, Truth]:
-    """Return the ground truth of every photograph that the folder's XML files name."""
-    truths = {}
-    for path in sorted(folder.glob("*_with_face_landmarks.xml")):
-        for image in ElementTree.parse(path).getroot().iter("image"):
-            boxes, points = [], []
-            for box in image.iter("box"):
-                left, top, width, height = (
-                    float(box.attrib[key]) for key in ("left", "top", "width", "height")
-                )
-                boxes.append((left, top, left + width, top + height))
-                parts = sorted(box.iter("part"), key=lambda part: int(part.attrib["name"]))
-                points.append([(float(part.attrib["x"]), float(part.attrib["y"])) for part in parts])
-            truths[image.attrib["file"]] = Truth(np.array(boxes), np.array(points))
-    return truths
 
 
 def measure_detector(

@@ -1,169 +1,152 @@
-"""How fast the whole job is, next to a plain loop over the same pure functions, in one run.
+"""How fast the whole job is, where its time goes, and how near that is to what the machine can do.
 
-Every figure comes from the real command line and the rows it leaves; repetitions of loop and jobs take
-turns, since the machine's speed drifts, and medians are printed.
+In one run: the floor (`benchmarks.floor`), a plain loop in one process, and the real command with one worker and with
+all cores. Repetitions take turns, since a machine's speed drifts; medians are printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import text
-
-from benchmarks.pictures import write_pictures
-from common.database import engine_for
-from common.files import AtomicWriter, read_source
-from common.images import decode
-from common.options import options_from_flags
-from common.settings import read_settings, usable_cores
+from benchmarks.floor import PARTS, Floor, measure_floor
+from benchmarks.pictures import KINDS, write_pictures
+from benchmarks.ways import COLUMNS, Way, run_command, run_loop
+from common.errors import MaskmillError, UsageError
+from common.options import JobOptions, options_from_flags
+from common.settings import usable_cores
 from common.styles import ALL_STYLES
-from producer.local import database_of
-from workers.preview import preview_image
-from workers.runtime import Runtime
-from workers.times import PartTimes
 
-PARTS = ("read", "decode", "detect", "landmarks", "draw", "crop", "encode", "write", "sql")
+FLAGS = ("--save-full", "always")
+_FLOOR_SAMPLE = 16
 
 
-@dataclass
-class Measured:
-    """One way of doing the work, over all repetitions."""
-
-    seconds: list[float] = field(default_factory=list)
-    faces: int = 0
-    processes: int = 1
-    parts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-
-def measure_loop(folder: Path, measured: Measured, save_full: str) -> None:
-    """One process, one picture after the other, without queue and database."""
-    options = options_from_flags(
-        {},
+def bench_options(detect_side: int | None) -> JobOptions:
+    """One variant, three crops a face, whole pictures."""
+    return options_from_flags(
+        {} if detect_side is None else {"detect_side": detect_side},
         n_augmentations=1,
         no_mask=False,
         no_crop=False,
         with_original=False,
         crop_styles=ALL_STYLES,
-        save_full=save_full,
+        save_full="always",
     )
-    runtime = Runtime(read_settings())
-    runtime.detector(options)
-    runtime.landmarker(options)
-    measured.faces = 0
-    with tempfile.TemporaryDirectory() as output:
-        start = time.perf_counter()
-        times = PartTimes()
-        for path in sorted(folder.iterdir()):
-            with times.part("read"):
-                data = read_source(os.fsencode(path), roots=None)
-            with times.part("decode"):
-                image_bgr = decode(data)
-            name = os.fsencode(path.name)
-            faces, files = preview_image(runtime, options, image_bgr, name, os.fsencode(path.stem), times)
-            measured.faces += faces
-            with times.part("write"), AtomicWriter("none") as writer:
-                for relative, content in files.items():
-                    writer.stage(os.path.join(os.fsencode(output), relative), content)
-                writer.commit()
-        measured.seconds.append(time.perf_counter() - start)
-    for part, seconds in times.seconds().items():
-        measured.parts[part] += seconds
 
 
-def measure_job(folder: Path, measured: Measured, workers: int, save_full: str) -> None:
-    """The real command, with its own Redis, workers and database."""
-    with tempfile.TemporaryDirectory() as scratch:
-        output = os.path.join(scratch, "out")
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "producer.cli",
-            "run",
-            "--input",
-            str(folder),
-            "--output",
-            output,
-        ]
-        command += ["--workers", str(workers), "--save-full", save_full, "--json", "--quiet"]
-        start = time.perf_counter()
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        measured.seconds.append(time.perf_counter() - start)
-        measured.faces = json.loads(answer.stdout)["faces"]
-        measured.processes = workers
-        engine = engine_for(database_of(os.fsencode(output)))
-        with engine.connect() as connection:
-            rows = connection.execute(
-                text("SELECT worker, started_at, seconds FROM chunks ORDER BY started_at")
-            ).all()
-            started_at = connection.execute(text("SELECT created_at FROM jobs")).scalar_one()
-        engine.dispose()
-    ended: dict[str, float] = {}
-    for worker, chunk_start, seconds_json in rows:
-        seconds = json.loads(seconds_json)
-        for part in PARTS:
-            measured.parts[part] += seconds.get(part, 0.0)
-        gap = chunk_start - ended.get(worker, started_at)
-        measured.parts["queue" if worker in ended else "start"] += max(0.0, gap)
-        ended[worker] = chunk_start + seconds["total"]
+def measure(
+    title: str, folder: Path, options: JobOptions, workers: int, repeat: int, flags: Sequence[str]
+) -> None:
+    """Measure one folder in every way and print its table."""
+    paths = sorted(folder.iterdir())
+    step = max(1, len(paths) // _FLOOR_SAMPLE)
+    one, many = "1 worker", f"{workers} workers"
+    ways = {"loop": Way(1), one: Way(1), many: Way(workers)}
+    floors: list[Floor] = []
+    for _ in range(repeat):
+        floors.append(measure_floor(paths[::step], options.model_dump(), workers))
+        run_loop(ways["loop"], paths, options)
+        for name in dict.fromkeys((one, many)):
+            run_command(ways[name], folder, flags)
+    print_table(title, len(paths), floors, ways, many)
 
 
-def print_table(title: str, count: int, ways: dict[str, Measured]) -> None:
-    """Rates, then the share of each part in the time of all processes of that way."""
-    loop = statistics.median(ways["loop"].seconds)
-    print(
-        f"\n{title}: {count} images, {ways['loop'].faces} faces, median of {len(ways['loop'].seconds)} runs each"
-    )
-    print(f"{'':10}{'seconds':>9}{'images/s':>10}{'faces/s':>9}{'to loop':>9}")
+def print_table(title: str, count: int, floors: Sequence[Floor], ways: dict[str, Way], many: str) -> None:
+    """Rates, CPU by part, efficiency and memory."""
+    faces = ways[many].faces
+    print(f"\n{title}: {count} images, {faces} faces; medians of {len(floors)} turns")
+    print("CPU, ms an image")
+    head = f"{'':11}{'images/s':>9}{'faces/s':>9}{'CPU':>8}"
+    print(head + "".join(f"{name:>9}" for name in COLUMNS))
+    wall = {part: statistics.median(floor.wall[part] for floor in floors) for part in PARTS}
+    cpu = {part: statistics.median(floor.cpu[part] for floor in floors) for part in PARTS}
+    floor_s = sum(wall.values())
+    _row("floor", 1 / floor_s, faces / count / floor_s, sum(cpu.values()), cpu)
     for name, way in ways.items():
-        seconds = statistics.median(way.seconds)
-        rates = f"{count / seconds:>10.1f}{way.faces / seconds:>9.1f}{loop / seconds:>8.2f}x"
-        print(f"{name:10}{seconds:>9.2f}{rates}")
-    columns = (*PARTS, "queue", "start")
-    print(f"{'share, %':10}" + "".join(f"{part:>10}" for part in columns) + f"{'rest':>10}")
-    for name, way in ways.items():
-        whole = sum(way.seconds) * way.processes
-        shares = [100 * way.parts.get(part, 0.0) / whole for part in columns]
-        print(f"{name:10}" + "".join(f"{share:>10.1f}" for share in shares) + f"{100 - sum(shares):>10.1f}")
+        seconds = statistics.median(way.steady)
+        parts = {column: way.part(column) / count for column in COLUMNS}
+        _row(name, count / seconds, faces / seconds, way.cpu_steady() / count, parts)
+    steady, whole = statistics.median(ways[many].steady), statistics.median(ways[many].seconds)
+    spent = ways[many].cpu_steady()
+    print(f"efficiency of {many}: {floor_s * count / steady:.2f} by the clock, "
+          f"{sum(cpu.values()) * count / spent:.2f} by CPU; {floor_s * count / whole:.2f} with start and end "
+          f"({whole - steady:.1f} s)")  # fmt: skip
+    overhead = ways[many].part("sql") + ways[many].part("queue")
+    print(f"queue and SQL: {100 * overhead / spent:.1f} % of the CPU")
+    if many != "1 worker":
+        ratio = statistics.median(ways["1 worker"].steady) / steady
+        print(f"{many} against 1: {ratio:.2f} x")
+    print(f"first file after {statistics.median(ways[many].first_artifact):.1f} s")
+    peaks = ", ".join(f"{role} {peak:.0f}" for role, peak in sorted(ways[many].peaks_mb.items()))
+    print(f"peak memory of one process, MB: {peaks}")
+
+
+def _row(name: str, images: float, faces: float, cpu_s: float, parts: dict[str, float]) -> None:
+    cells = "".join(f"{1e3 * parts[column]:>9.2f}" if column in parts else f"{'':>9}" for column in COLUMNS)
+    print(f"{name:11}{images:>9.1f}{faces:>9.1f}{1e3 * cpu_s:>8.2f}{cells}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `make bench` and `maskmill bench` share."""
+    parser.add_argument("--input", type=Path, help="a folder of images; default: made pictures")
+    parser.add_argument("--photographs", type=Path, default=Path("../shared/faces"),
+                        help="photographs with dlib's XML of faces, to make pictures from")  # fmt: skip
+    parser.add_argument("--kind", action="append", choices=KINDS, help="of made pictures; repeatable")
+    parser.add_argument("--images", type=int, default=400, help="portraits; an eighth as many others")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of the larger job")
+    parser.add_argument("--repeat", type=int, default=3, help="turns")
+    parser.add_argument("--detect-side", type=int)
+    parser.add_argument("--profile", type=Path, help="a py-spy profile of one job of each kind, in KIND-FILE")
+    parser.add_argument("--device", default="cpu", help="cuda: the rate of detection on the GPU")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", type=Path, help="a folder of images; default: made pictures")
-    parser.add_argument("--images", type=int, default=240, help="made portraits; a fifth as many groups")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of the larger job")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each way")
-    parser.add_argument("--save-full", default="always", choices=["auto", "always", "never"])
-    arguments = parser.parse_args()
-    print("one variant, three crops a face, whole pictures:", arguments.save_full)
-    print("queue: between two chunks of a process; start: until its first chunk; rest: ending, and idle")
+    add_arguments(parser)
+    run(parser.parse_args())
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the arguments say."""
+    options = bench_options(arguments.detect_side)
+    flags = [
+        *FLAGS,
+        *(() if arguments.detect_side is None else ("--detect-side", str(arguments.detect_side))),
+    ]
     with tempfile.TemporaryDirectory() as scratch:
-        sets = {"given": arguments.input}
+        folders = {"given": arguments.input}
         if arguments.input is None:
-            sets = {"portrait": Path(scratch, "portrait"), "group": Path(scratch, "group")}
-            write_pictures(sets["portrait"], "portrait", arguments.images)
-            write_pictures(sets["group"], "group", max(1, arguments.images // 5))
-        for title, folder in sets.items():
-            ways = {"loop": Measured(), "1 worker": Measured(), f"{arguments.workers} workers": Measured()}
-            for _ in range(arguments.repeat):
-                measure_loop(folder, ways["loop"], arguments.save_full)
-                measure_job(folder, ways["1 worker"], 1, arguments.save_full)
-                measure_job(
-                    folder, ways[f"{arguments.workers} workers"], arguments.workers, arguments.save_full
-                )
-            print_table(title, len(list(folder.iterdir())), ways)
+            folders = {kind: Path(scratch, kind) for kind in arguments.kind or KINDS}
+            for kind, folder in folders.items():
+                count = arguments.images if kind == "portrait" else max(1, arguments.images // 8)
+                write_pictures(folder, kind, count, arguments.photographs)
+        for folder in folders.values():
+            if not folder.is_dir() or not any(folder.iterdir()):
+                raise UsageError(f"--input {folder}: a folder of images is expected, and no image is there")
+        if arguments.device != "cpu":
+            from benchmarks.device import measure_device
+
+            for folder in folders.values():
+                measure_device(folder, options, arguments.device)
+            return
+        if arguments.profile is not None:
+            for kind, folder in folders.items():
+                target = arguments.profile.with_name(f"{kind}-{arguments.profile.name}")
+                run_command(Way(arguments.workers), folder, flags, target)
+                print(f"{target}: stacks folded, each with its samples")
+            return
+        print("one variant, three crops a face, whole pictures; see docs/performance.md")
+        for kind, folder in folders.items():
+            title = f"{kind} ({KINDS[kind]})" if kind in KINDS else kind
+            measure(title, folder, options, arguments.workers, arguments.repeat, flags)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MaskmillError as exc:
+        raise SystemExit(str(exc)) from None

@@ -1,0 +1,178 @@
+"""The floor: the same pictures through only the unavoidable library calls, each in a tight loop on all cores.
+
+Everything that a call needs lies ready in memory: bytes for the decoder, tensors for the network, patches for the
+landmarks, arrays for drawing, matrices for the crops, finished pixels for the encoders. One process a core, one
+thread each: the fastest way on a CPU (docs/decisions.md). No process begins a part before all are ready for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PARTS = ("decode", "detect", "landmarks", "draw", "crop", "encode")
+_LEAST_S = 0.6
+"""So long each part is repeated at the least."""
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Seconds per image, summed over the parts.
+
+    Attributes:
+        wall: with all cores busy: part → seconds of the whole machine for one image.
+        cpu: part → CPU seconds for one image.
+        faces: mean faces an image.
+    """
+
+    wall: dict[str, float]
+    cpu: dict[str, float]
+    faces: float
+
+
+def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int) -> Floor:
+    """Measure the floor of some pictures with so many processes at a time."""
+    # spawn: what OpenCV, ONNX Runtime and dlib start does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(processes)
+    answers: Any = context.Queue()
+    names = [str(path) for path in paths]
+    workers = [
+        context.Process(target=_measure_in_process, args=(names, options, barrier, answers))
+        for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        found = [_next_answer(answers, workers) for _ in workers]
+    finally:
+        for worker in workers:
+            worker.join(timeout=5)
+            worker.terminate()
+    wall = {part: 1 / sum(1 / one[part][0] for one, _ in found) for part in PARTS}
+    cpu = {part: sum(one[part][1] for one, _ in found) / processes for part in PARTS}
+    return Floor(wall, cpu, found[0][1])
+
+
+def _next_answer(answers: Any, workers: Sequence[Any]) -> Any:
+    """The answer of one process; where one died the others would wait for it for ever."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return answers.get(timeout=1)
+        if any(worker.exitcode for worker in workers):
+            raise RuntimeError("a process that measures the floor died; its error stands above")
+
+
+def _measure_in_process(names: list[str], options: dict[str, Any], barrier: Any, answers: Any) -> None:
+    calls, faces = _prepare(names, options)
+    measured = {}
+    for part in PARTS:
+        barrier.wait()
+        rounds = 0
+        start, cpu = time.perf_counter(), time.process_time()
+        while time.perf_counter() - start < _LEAST_S or rounds < 2:
+            for call in calls[part]:
+                call()
+            rounds += 1
+        images = rounds * len(names)
+        measured[part] = (
+            (time.perf_counter() - start) / images,
+            (time.process_time() - cpu) / images,
+        )
+    answers.put((measured, faces / len(names)))
+
+
+def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[Call]], int]:
+    """Part → what to call for all pictures once; and their faces."""
+    import cv2
+    import numpy as np
+
+    from common.images import encode_png, probe
+    from common.ledger.claims import ClaimedFace
+    from common.options import make_options
+    from common.settings import read_settings
+    from workers.artwork import JPEG_QUALITY, THREE_POINTS, draw_variant
+    from workers.crops import STYLES, crop, matrix_for
+    from workers.facepoints import find_points
+    from workers.runtime import Runtime
+    from workers.selection import select_faces
+
+    options = make_options(values)
+    runtime = Runtime(read_settings())
+    detector: Any = runtime.detector(options)
+    landmarker: Any = runtime.landmarker(options)
+    calls: dict[str, list[Call]] = {part: [] for part in PARTS}
+    faces = 0
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    for name in names:
+        data = np.frombuffer(Path(name).read_bytes(), np.uint8)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        calls["decode"].append(lambda data=data: cv2.imdecode(data, cv2.IMREAD_COLOR))
+        calls["detect"].append(_network_call(detector, image, options.detect_side))
+        height, width = image.shape[:2]
+        rows = [
+            row
+            for row in select_faces(detector.detect([image])[0], width, height, options)
+            if row.face_index is not None
+        ]
+        claimed = [
+            ClaimedFace(k, k, (row.x1, row.y1, row.x2, row.y2), row.points_5) for k, row in enumerate(rows)
+        ]
+        points = find_points(landmarker, image, claimed)
+        faces += len(points)
+        for row in rows:
+            calls["landmarks"].append(_predictor_call(landmarker, image, np.array(row.points_5)))
+        relative = os.fsencode(os.path.basename(name))
+
+        alike = probe(data.tobytes()).compression
+
+        def draw(
+            image: Any = image, points: Any = points, relative: bytes = relative, alike: Any = alike
+        ) -> object:
+            return draw_variant(options, relative, image, points, 0, alike)
+
+        calls["draw"].append(draw)
+        canvas = draw()[0]  # type: ignore[index]
+        calls["encode"].append(lambda canvas=canvas: encode_png(canvas))
+        for face in points:
+            for style in options.crop_styles:
+                matrix = matrix_for(style, face.crop_points5, face.points68[THREE_POINTS], options.crop_size)
+                size = (options.crop_size, options.crop_size)
+                calls["crop"].append(
+                    lambda canvas=canvas, matrix=matrix, size=size: cv2.warpAffine(canvas, matrix, size)
+                )
+                cut = crop(canvas, matrix, options.crop_size, STYLES[style].border)
+                calls["encode"].append(lambda cut=cut: cv2.imencode(".jpg", cut, jpeg))
+    return calls, faces
+
+
+def _network_call(detector: Any, image: Any, side: int) -> Call:
+    """One run of CenterFace's session on a ready tensor."""
+    from workers.detectors import centerface
+
+    runner = detector._runner
+    tensor = centerface._to_input([centerface._frame(image, side)])
+    return lambda: runner._session.run(None, {runner._input_name: tensor})
+
+
+def _predictor_call(landmarker: Any, image: Any, points5: Any) -> Call:
+    """One call of dlib's predictor on a ready patch."""
+    import dlib
+
+    from workers.landmarks.patches import FACE, MARGIN, cut_patch
+    from workers.landmarks.squares import square_from_points
+
+    square = square_from_points(points5, landmarker._mean5)
+    assert square is not None
+    patch = cut_patch(image, square)
+    start = dlib.rectangle(MARGIN, MARGIN, MARGIN + FACE - 1, MARGIN + FACE - 1)
+    return lambda: landmarker._predictor(patch.gray, start)
