@@ -25,6 +25,7 @@ COPY common common
 COPY producer producer
 COPY workers workers
 COPY migrations migrations
+COPY benchmarks benchmarks
 RUN pip install --no-cache-dir -c constraints.txt .
 COPY --chmod=0755 docker-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 

@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUFF_TARGETS := common producer workers migrations tests benchmarks
 
-.PHONY: help setup demo test check bench realism lookbook soak clean
+.PHONY: help setup demo test check bench realism lookbook soak soak-report clean
 
 help:
 	@echo "make setup   a virtual environment in .venv, with .venv/bin/maskmill"
 	@echo "make demo    the whole job on a sample photograph; prints where the results are"
 	@echo "make test    lint, types, migrations and all tests"
-	@echo "make soak    the long tests"
+	@echo "make soak    the long tests; writes build/soak.md, the table of what faults cost"
+	@echo "make soak-report  put that table into docs/reliability.md"
 	@echo "make bench   how fast the whole job is, and where the time goes"
 	@echo "make realism how real drawn masks are, in figures; FACES=folder, default ../shared/faces"
 	@echo "make lookbook every kind of mask x pose x light, as pages in output/lookbook"
@@ -35,11 +36,22 @@ check: setup
 	@folder=$$(mktemp -d); export MASKMILL_DATABASE_URL=sqlite:///$$folder/check.db; \
 		$(BIN)/alembic upgrade head && $(BIN)/alembic check; status=$$?; rm -rf $$folder; exit $$status
 
-test: check
-	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+# Most of a test of processes is waiting: four beside each other keep two cores busy.
+TEST_PROCESSES ?= 4
 
+test: check
+	$(BIN)/python -m pytest -m "not soak" -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
+
+SOAK_FIGURES := build/soak.jsonl
+
+# The report is made of whatever ran, also when a test failed.
 soak: setup
-	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+	@mkdir -p build; rm -f $(SOAK_FIGURES)
+	MASKMILL_SOAK_REPORT=$(CURDIR)/$(SOAK_FIGURES) $(BIN)/python -m pytest -m soak -o timeout=1800 $(PYTEST_ARGS); \
+		status=$$?; $(BIN)/python -m benchmarks.soakreport $(SOAK_FIGURES) | tee build/soak.md; exit $$status
+
+soak-report: setup
+	$(BIN)/python -m benchmarks.soakreport $(SOAK_FIGURES) --update docs/reliability.md
 
 bench: setup
 	$(BIN)/python -m benchmarks.job $(BENCH_ARGS)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from common.options import JobOptions
 
-ArtifactKind: TypeAlias = Literal["full", "labels", "crop"]
+ArtifactKind: TypeAlias = Literal["full", "labels", "crop", "landmarks"]
 
 ORIGINAL: None = None
 """The variant that is the unmasked original; the masked ones are numbered from 0."""
@@ -20,7 +20,8 @@ class PlannedArtifact:
 
     Attributes:
         position: its place among all files that this image could give under these options.
-        kind: `full` picture, `labels` (the alpha of all masks of a variant) or `crop` of one face.
+        kind: `full` picture, `labels` (the alpha of all masks of a variant), `crop` of one face or
+            `landmarks` (the points, drawn on a copy of the original).
         variant: from 0, or `ORIGINAL`.
         face_index: of a crop; None for a whole picture.
         crop_style: of a crop.
@@ -67,4 +68,8 @@ def _names(options: JobOptions, stem: bytes, face_indices: Sequence[int]) -> Ite
         for face_index in face_indices:
             face = b"" if len(face_indices) == 1 else b"_face%d" % face_index
             for style in options.crop_styles:
-                yield "crop", variant, face_index, style, base + face + b"_" + style.encode() + b".jpg"
+                name = base + face + b"_" + style.encode() + b"."
+                for ending in options.crop_formats:
+                    yield "crop", variant, face_index, style, name + ending.encode()
+    if options.debug_landmarks:
+        yield "landmarks", ORIGINAL, None, None, stem + b"_landmarks.png"

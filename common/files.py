@@ -9,7 +9,9 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from common.atomic_writer import AtomicWriter as AtomicWriter
 from common.atomic_writer import Durability as Durability
@@ -50,22 +52,58 @@ def read_source(
             `outside-roots`, `changed`, `empty`, `too-large` (over `MAX_SOURCE_BYTES`), `out-of-memory`.
         TransientError: this process has too many files open.
     """
+    descriptor, status = open_source(path, roots=roots, expect=expect)
+    try:
+        return _read_regular(descriptor, status, path)
+    except OSError as exc:
+        raise _read_error(exc, path) from exc
+    except MemoryError as exc:
+        raise ImageError("out-of-memory", f"{escape(path)} does not fit into memory") from exc
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_source(path: bytes) -> Iterator[BinaryIO]:
+    """Open one regular file for reading here and there, where all of it is not needed.
+
+    Raises:
+        ImageError, TransientError: as `read_source`.
+    """
+    descriptor, _ = open_source(path, roots=None)
+    try:
+        with open(descriptor, "rb", closefd=False) as stream:
+            yield stream
+    except OSError as exc:
+        raise _read_error(exc, path) from exc
+    finally:
+        os.close(descriptor)
+
+
+def open_source(
+    path: bytes, *, roots: Sequence[bytes] | None, expect: tuple[int, int] | None = None
+) -> tuple[int, os.stat_result]:
+    """Open an input file; returns a descriptor, for the caller to close, and what was found there.
+
+    Arguments and errors are those of `read_source`; a file of any size is opened.
+    """
     try:
         if roots is None:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         else:
             real = _real_path_inside(path, roots)
             descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            return _read_regular(descriptor, path, expect)
-        finally:
-            os.close(descriptor)
     except OSError as exc:
         raise _read_error(exc, path) from exc
-    except MemoryError as exc:
-        raise ImageError("out-of-memory", f"{escape(path)} does not fit into memory") from exc
     except ValueError as exc:  # a NUL byte: no such file can exist
         raise ImageError("vanished", f"file must exist, got a name with a NUL byte: {escape(path)}") from exc
+    try:
+        status = os.fstat(descriptor)
+        _check_regular(status, path, expect)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
 
 
 def _real_path_inside(path: bytes, roots: Sequence[bytes]) -> bytes:
@@ -75,8 +113,7 @@ def _real_path_inside(path: bytes, roots: Sequence[bytes]) -> bytes:
     return real
 
 
-def _read_regular(descriptor: int, path: bytes, expect: tuple[int, int] | None) -> bytes:
-    status = os.fstat(descriptor)
+def _check_regular(status: os.stat_result, path: bytes, expect: tuple[int, int] | None) -> None:
     shown = escape(path)
     if not stat.S_ISREG(status.st_mode):
         raise ImageError("not-a-file", f"input must be a regular file, got {_kind_of(status)}: {shown}")
@@ -85,6 +122,10 @@ def _read_regular(descriptor: int, path: bytes, expect: tuple[int, int] | None) 
         raise ImageError("changed", f"file must be as planned {expect} (bytes, ns), got {found}: {shown}")
     if status.st_size == 0:
         raise ImageError("empty", f"file must have content, got 0 bytes: {shown}")
+
+
+def _read_regular(descriptor: int, status: os.stat_result, path: bytes) -> bytes:
+    shown = escape(path)
     if status.st_size > MAX_SOURCE_BYTES:
         raise ImageError(
             "too-large", f"file must have at most {MAX_SOURCE_BYTES} bytes, got {status.st_size}: {shown}"

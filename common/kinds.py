@@ -5,12 +5,12 @@ Pure data: the command line imports it, so it needs nothing but the standard lib
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from common.colors import normalize_hex
 from common.errors import UsageError
 
 
@@ -80,8 +80,6 @@ KINDS: Final = (
 )
 
 _CANONICAL_TYPES: Final = MappingProxyType({name.lower(): name for name in MASK_TYPES})
-# Shells take a bare `#` for the start of a comment, so people leave it out.
-_HEX_COLOR: Final = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII)
 
 
 def parse_mask_type(text: str) -> str:
@@ -117,11 +115,7 @@ def parse_mask_color(text: str) -> str:
     Raises:
         UsageError: the text is no such colour.
     """
-    match = _HEX_COLOR.fullmatch(text.strip().lower())
-    if match is None:
-        raise UsageError(f"--mask-color must be #rrggbb or #rgb, got {text!r}")
-    digits = match[1]
-    return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
+    return normalize_hex(text, "--mask-color")
 
 
 def kinds_of(mask_type: str) -> tuple[MaskKind, ...]:

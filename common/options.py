@@ -2,44 +2,82 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from common.angles import parse_angles
+from common.choices import DetectorName, LandmarksName, Normalization
 from common.errors import UsageError
 from common.kinds import parse_mask_color, parse_mask_type, parse_wears
-from common.styles import check_side, expand_styles
+from common.styles import check_side, expand_formats, expand_styles
 
 SaveFull: TypeAlias = Literal["auto", "always", "never"]
 
 MAX_VARIANTS = 1000
 MAX_DETECT_SIDE = 4096
+MAX_FACES = 1000
+"""Faces of an image at the most, whatever is asked for: those with the highest scores. Crowds of WIDER FACE
+have up to about two thousand faces of a few pixels; a picture made to be found full of faces has any number."""
 
-_ADDITIVE = frozenset(
-    {"n_augmentations", "with_original", "crop_styles", "full_masked", "full_original", "labels"}
+ADDITIVE = frozenset(
+    {
+        "n_augmentations",
+        "with_original",
+        "crop_styles",
+        "crop_formats",
+        "full_masked",
+        "full_original",
+        "labels",
+        "debug_landmarks",
+    }
 )
-_FLAG_OF = {"mask_types": "mask-type", "mask_colors": "mask-color", "wears": "wear"}
+"""Options that add files when they are raised, and change none."""
+_OF_CROPS = frozenset({"crop_size"})
+_OF_MASKS = frozenset({"mask_types", "mask_colors", "mask_per_face", "wears"})
+
+_PATHS = ("detector_model", "landmark_model", "skip_masked", "identity_model")
+_FLAG_OF = {
+    "mask_types": "mask-type",
+    "mask_colors": "mask-color",
+    "wears": "wear",
+    "filters": "filter",
+    "nfilters": "nfilter",
+    "embedder": "identity-model",
+}
 
 
 class JobOptions(BaseModel):
     """Everything that decides which artifacts a job writes and how they look.
 
-    `n_augmentations`, `with_original`, `crop_styles`, `full_masked`, `full_original` and `labels` are
-    additive: raising them adds files. Every other option would change files that are already there.
+    `n_augmentations`, `with_original`, `crop_styles`, `crop_formats`, `full_masked`, `full_original`, `labels` and
+    `debug_landmarks` are additive: raising them adds files. Every other option would change files already there.
 
     Attributes:
         n_augmentations: masked variants an image; 0 where no mask is asked for.
         with_original: the unmasked original is a variant too.
         crop_styles: styles cut of each face, in the canonical order; empty with `--no-crop`.
+        crop_formats: `jpg`, `png`, `tif`: each crop is written in each of them.
         full_masked: write `<stem>_aug<i>_masked.png`.
         full_original: write `<stem>_original.png`.
         labels: write the alpha of each variant, `<stem>_aug<i>_mask.png`.
+        debug_landmarks: write the points on a copy of the original, `<stem>_landmarks.png`.
         wears: how masks are worn, drawn uniformly; in the order of `common.kinds.WEARS`.
         skip_masked: path of an ONNX classifier; a face that it calls masked already is left alone.
         min_face: `""`, pixels of the box diagonal, or `N%` of the image's short side.
+        filters, nfilters: sha256 of the reference pictures of wanted and of unwanted people, sorted.
+        filter_threshold: on 1 − cosine; None without references.
+        embedder: its name, which says model and description; None without references.
+        identity_model: path of the embedder; None is dlib's ResNet.
         detect_side: the detector sees images with a long side of at most so many pixels.
+        boxes: where the boxes of the detector `manual` come from: `sha256:…` of a file, or `job:NAME`.
+        rotate: degrees clockwise by which a picture is turned, one after the other, if no face is found.
+        normalization: what is done to the pixels that the landmark model sees.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,9 +85,11 @@ class JobOptions(BaseModel):
     n_augmentations: int = Field(default=1, ge=0, le=MAX_VARIANTS)
     with_original: bool = False
     crop_styles: tuple[str, ...] = ()
+    crop_formats: tuple[str, ...] = ("jpg",)
     full_masked: bool = False
     full_original: bool = False
     labels: bool = False
+    debug_landmarks: bool = False
 
     crop_size: int = 112
     mask_types: tuple[str, ...] = ()
@@ -58,16 +98,24 @@ class JobOptions(BaseModel):
     wears: tuple[str, ...] = ("correct",)
     skip_masked: str | None = None
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
-    detector: Literal["centerface", "rfb"] = "centerface"
+    detector: DetectorName = "centerface"
     detector_model: str | None = None
     detect_side: int = Field(default=640, ge=64, le=MAX_DETECT_SIDE)
     score: float = Field(default=0.5, gt=0, le=1)
     nms: float = Field(default=0.3, gt=0, le=1)
     max_faces: int | None = Field(default=None, ge=1)
     largest_face: bool = False
-    landmarks: Literal["dlib68", "onnx98"] = "dlib68"
+    boxes: str | None = None
+    rotate: tuple[float, ...] = ()
+    landmarks: LandmarksName = "dlib68"
     landmark_model: str | None = None
+    normalization: Normalization = "none"
     min_face: str = ""
+    filters: tuple[str, ...] = ()
+    nfilters: tuple[str, ...] = ()
+    filter_threshold: float | None = Field(default=None, ge=0, le=2)
+    embedder: str | None = None
+    identity_model: str | None = None
 
     @field_validator("mask_types")
     @classmethod
@@ -89,6 +137,16 @@ class JobOptions(BaseModel):
     def _styles_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return expand_styles(value)
 
+    @field_validator("rotate", mode="before")
+    @classmethod
+    def _angles_are_read(cls, value: object) -> object:
+        return parse_angles(value) if isinstance(value, str) else value
+
+    @field_validator("crop_formats")
+    @classmethod
+    def _formats_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return expand_formats(value) or ("jpg",)
+
     @field_validator("min_face")
     @classmethod
     def _min_face_is_a_size(cls, value: str) -> str:
@@ -103,18 +161,46 @@ class JobOptions(BaseModel):
         check_side(self.crop_styles, self.crop_size)
         return self
 
+    @model_validator(mode="after")
+    def _boxes_belong_to_manual(self) -> JobOptions:
+        if (self.boxes is None) != (self.detector != "manual"):
+            raise UsageError("--detector manual and --boxes belong together: give both or neither")
+        if self.rotate and self.detector == "manual":
+            raise UsageError("--rotate has no meaning with --detector manual: leave it out")
+        return self
+
     def min_face_px(self, width: int, height: int) -> float:
         """The least box diagonal, in pixels, of a face that is kept in an image of this size."""
         if self.min_face.endswith("%"):
             return float(self.min_face[:-1]) / 100 * min(width, height)
         return float(self.min_face or 0)
 
+    def identity(self) -> dict[str, Any]:
+        """The options that decide how files look, where they differ from the defaults, as JSON values.
+
+        Of the user's models the file name only: the same crop on two machines is the same bytes.
+        """
+        chosen = self.model_dump(mode="json", exclude_defaults=True, exclude=set(ADDITIVE))
+        return {name: os.path.basename(value) if name in _PATHS else value for name, value in chosen.items()}
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that stand for what `identity` says: those of a job and of its extensions."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def filters_identity(self) -> bool:
+        """Faces are compared with reference pictures."""
+        return bool(self.filters or self.nfilters)
+
     @property
     def writes_something(self) -> bool:
         """At least one artifact comes out of a face."""
         variants = self.n_augmentations > 0
         return (
-            (variants and (self.full_masked or self.labels))
+            self.debug_landmarks
+            or (variants and (self.full_masked or self.labels))
             or (self.with_original and self.full_original)
             or (bool(self.crop_styles) and (variants or self.with_original))
         )
@@ -184,29 +270,43 @@ def extend(recorded: JobOptions, asked: JobOptions) -> JobOptions:
     Raises:
         UsageError: an option differs that would change files already there; it is named.
     """
-    for field in JobOptions.model_fields:
-        if field in _ADDITIVE:
-            continue
+    free = ADDITIVE | _without_effect(recorded)
+    for field in (name for name in JobOptions.model_fields if name not in free):
         before, now = getattr(recorded, field), getattr(asked, field)
         if before != now:
             raise UsageError(
-                f"--{flag_name(field)}: this output was made with {_shown(before)}, asked is {_shown(now)}; "
+                f"--{flag_name(field)}: this output was made with {_shown(field, before)}, asked is "
+                f"{_shown(field, now)}; "
                 "that would change files already there: use another --output, or --force to start anew"
             )
+    asked_formats = asked.crop_formats if asked.crop_styles else ()
     return make_options(
         {
             **asked.model_dump(),
             "n_augmentations": max(recorded.n_augmentations, asked.n_augmentations),
             "crop_styles": (*recorded.crop_styles, *asked.crop_styles),
+            # A job without crops has no format yet.
+            "crop_formats": (*(recorded.crop_formats if recorded.crop_styles else ()), *asked_formats),
             "with_original": recorded.with_original or asked.with_original,
             "full_masked": recorded.full_masked or asked.full_masked,
             "full_original": recorded.full_original or asked.full_original,
             "labels": recorded.labels or asked.labels,
+            "debug_landmarks": recorded.debug_landmarks or asked.debug_landmarks,
         }
     )
 
 
-def _shown(value: object) -> str:
+def _without_effect(options: JobOptions) -> frozenset[str]:
+    """The options that decided nothing: those of crops in a job without any, those of masks likewise."""
+    return (_OF_CROPS if not options.crop_styles else frozenset()) | (
+        _OF_MASKS if options.n_augmentations == 0 else frozenset()
+    )
+
+
+def _shown(field: str, value: object) -> str:
     if isinstance(value, tuple):
-        return ",".join(str(one) for one in value) or "all"
+        # A sha256 is told by its beginning.
+        return ",".join(f"{one:g}" if isinstance(one, float) else str(one)[:12] for one in value) or (
+            "none" if field == "rotate" else "all"
+        )
     return "none" if value in (None, "") else str(value)

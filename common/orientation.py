@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import ImageBgr
+
+Box = tuple[int, int, int, int]
 
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
@@ -57,3 +60,29 @@ def turn_upright(pixels: ImageBgr, orientation: int) -> ImageBgr:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def view_as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Return the view of upright pixels in the order in which their file has them: `turn_upright` undone."""
+    if orientation in (2, 3, 6, 7):
+        upright = upright[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        upright = upright[::-1]
+    return upright.swapaxes(0, 1) if orientation >= 5 else upright
+
+
+def box_as_stored(box: Box, size_wh: tuple[int, int], orientation: int) -> Box:
+    """Return where a box of the upright picture lies in the pixels as stored.
+
+    Args:
+        box: x1, y1, x2, y2, pixels, maxima exclusive.
+        size_wh: of the upright picture.
+        orientation: 1 to 8.
+    """
+    x1, y1, x2, y2 = box
+    width, height = size_wh
+    if orientation in (2, 3, 6, 7):
+        x1, x2 = width - x2, width - x1
+    if orientation in (3, 4, 7, 8):
+        y1, y2 = height - y2, height - y1
+    return (y1, x1, y2, x2) if orientation >= 5 else (x1, y1, x2, y2)

@@ -13,21 +13,30 @@ from typing import Literal, TypeAlias
 
 from common.errors import MaskmillError
 
-Stage: TypeAlias = Literal["detect", "augment"]
+Stage: TypeAlias = Literal["detect", "augment", "segment"]
 STAGES: tuple[Stage, ...] = ("detect", "augment")
+"""The stages of a job, in order; each has a queue of its name."""
+QUEUE_OF: dict[Stage, str] = {"detect": "detect", "augment": "augment", "segment": "augment"}
+"""`segment` is no stage of a job: it is asked for afterwards, and done by those who augment."""
 
 ImageState: TypeAlias = Literal["queued", "detected", "done", "missed", "failed"]
 OPEN_STATES: tuple[ImageState, ...] = ("queued", "detected")
 FINAL_STATES: tuple[ImageState, ...] = ("done", "missed", "failed")
-WAITS_FOR: dict[Stage, ImageState] = {"detect": "queued", "augment": "detected"}
-"""The state in which an image waits for a stage. The queue of a stage bears the stage's name."""
-STAGE_OF: dict[ImageState, Stage] = {state: stage for stage, state in WAITS_FOR.items()}
+WAITS_FOR: dict[Stage, ImageState] = {"detect": "queued", "augment": "detected", "segment": "queued"}
+"""The state in which an image waits for a stage; for `segment` it is that of its row in the segmentation."""
+STAGE_OF: dict[ImageState, Stage] = {WAITS_FOR[stage]: stage for stage in STAGES}
 
 JobState: TypeAlias = Literal["running", "done", "interrupted", "halted", "cancelled"]
 
-TASK_NAMES: dict[Stage, str] = {"detect": "maskmill.detect", "augment": "maskmill.augment"}
+TASK_NAMES: dict[Stage, str] = {
+    "detect": "maskmill.detect",
+    "augment": "maskmill.augment",
+    "segment": "maskmill.segment",
+}
 
 MESSAGE_VERSION = 1
+LARGEST_CHUNK = 512
+"""Images in one message at the most, where their number is learned from the time they take."""
 MAX_IDS = 1024
 """Images in one message at the most; a larger message was not made by us."""
 
@@ -41,8 +50,8 @@ class ChunkMessage:
     """What a task is told: which job, which images. Never a path, never pixels.
 
     Attributes:
-        job: the job's name, eight hexadecimal digits.
-        image_ids: ascending row ids, 1 to `MAX_IDS` of them.
+        job: the name of the job, or of the segmentation for `segment`: eight hexadecimal digits.
+        image_ids: ascending row ids, 1 to `MAX_IDS` of them: of images, or for `segment` of its own rows.
     """
 
     job: str
@@ -57,7 +66,7 @@ class ChunkMessage:
         return f"job {self.job} image {first}" if first == last else f"job {self.job} images {first}..{last}"
 
 
-def read_message(version: object, job: object, image_ids: object) -> ChunkMessage:
+def read_message(version: object = None, job: object = None, image_ids: object = None) -> ChunkMessage:
     """Validate a message's arguments, which anyone who reaches the broker may have written.
 
     Raises:

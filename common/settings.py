@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.choices import Phases
 from common.errors import UsageError
 
 _SECRET = re.compile(r"(?<=:)[^:@/]+(?=@)")
@@ -28,8 +29,11 @@ class Settings(BaseSettings):
         database_url: database of `enqueue` and `worker`; `run` brings its own.
         models: folder that is searched for model files first.
         device: `auto`, `cpu` or `cuda:N`, for the detector and ONNX landmarks.
+        phases: the models of a process are open `together`, or in turn (`serial`); `auto`: in turn where the
+            device has too little free memory.
         workers: processes per stage; None means one per usable core; 0 means none, in this process.
-        chunk_size: images a task; the unit of delivery, of retry and of one commit.
+        chunk_size: images a task; the unit of delivery, of retry and of one commit. None: as many as take some
+            seconds, learned from the chunks before.
         high_water: messages that may wait in the queues before the producer pauses.
         durability: `chunk` syncs once for all files of a chunk, `file` each, `none` never.
         visibility_timeout_s: after this a message that nobody acknowledged is delivered again;
@@ -52,8 +56,9 @@ class Settings(BaseSettings):
     database_url: str = Field(default_factory=_default_database_url)
     models: Path | None = None
     device: str = "auto"
+    phases: Phases = "auto"
     workers: int | None = Field(default=None, ge=0, le=1024)
-    chunk_size: int = Field(default=16, ge=1, le=1024)
+    chunk_size: int | None = Field(default=None, ge=1, le=1024)
     high_water: int = Field(default=2000, ge=1)
     durability: Literal["none", "chunk", "file"] = "chunk"
     visibility_timeout_s: int = Field(default=600, ge=1)
@@ -67,7 +72,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path | None = None
 
-    @field_validator("workers", mode="before")
+    @field_validator("workers", "chunk_size", mode="before")
     @classmethod
     def _auto_means_none(cls, value: object) -> object:
         return None if value in ("auto", "") else value

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 IMAGE_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".bmp", b".webp", b".tif", b".tiff")
 
-_CONTINUATION = re.compile(r"_(?:aug|face|(?:original|masked|buffalo|scale_shift)(?=_|$))")
+_CONTINUATION = re.compile(r"_(?:aug|face|(?:original|masked|landmarks|buffalo|scale_shift)(?=_|$))")
 """What an artifact's name can go on with behind the stem. `original_cropping` and
 `buffalo_loose` begin with words that stand here already."""
 

@@ -12,6 +12,9 @@ ALL_STYLES = ("buffalo", "original_cropping", "scale_shift")
 CROP_STYLES = (*ALL_STYLES, "buffalo_loose")
 """Every style that can be asked for."""
 
+CROP_FORMATS = ("jpg", "png", "tif")
+"""Every format that crops can have: the ending of their names."""
+
 MAX_SIDE = 8192
 """Longest side of a crop in pixels: far above any training set, far below what OpenCV can warp (32766)."""
 
@@ -31,6 +34,19 @@ def expand_styles(names: Iterable[str]) -> tuple[str, ...]:
         else:
             raise UsageError(f"--crop-style must be one of {', '.join((*CROP_STYLES, 'all'))}, got {name!r}")
     return tuple(style for style in CROP_STYLES if style in asked)
+
+
+def expand_formats(names: Iterable[str]) -> tuple[str, ...]:
+    """Drop repetitions, and put the formats into the order of `CROP_FORMATS`.
+
+    Raises:
+        UsageError: a name that is no format.
+    """
+    asked = set(names)
+    unknown = sorted(asked.difference(CROP_FORMATS))
+    if unknown:
+        raise UsageError(f"--crop-format must be one of {', '.join(CROP_FORMATS)}, got {unknown[0]!r}")
+    return tuple(one for one in CROP_FORMATS if one in asked)
 
 
 def check_side(styles: Iterable[str], side: int) -> None:

@@ -21,13 +21,20 @@ _COMMANDS = {
     "retry": ("producer.commands.retry", "Try failed or missed images again."),
     "cancel": ("producer.commands.cancel", "Stop a job; it can be resumed."),
     "reconcile": ("producer.commands.reconcile", "Look after all jobs: repair, feed, finish."),
+    "segment": ("producer.commands.segment", "Make a map of every face: which pixels belong to it."),
     "export": ("producer.commands.export", "Write the results of a job out of SQL."),
+    "ingest-faces": ("producer.commands.ingest_faces", "Rebuild rows from a folder of crops."),
+    "meta": ("producer.commands.meta", "Show and change the records inside picture files."),
     "jobs": ("producer.commands.jobs", "Remove the rows of old jobs."),
-    "models": ("producer.commands.models", "List and verify the model files."),
+    "frames": ("producer.commands.frames", "Show one image or frame of an input."),
+    "video": ("producer.commands.video", "Count the frames of a video."),
+    "identity": ("producer.commands.identity", "Show reference pictures and what was decided by them."),
+    "models": ("producer.commands.models", "List, fetch and verify the model files."),
     "db": ("producer.commands.db", "Upgrade or check the configured database."),
     "flower": ("producer.commands.flower", "Show workers and tasks in a browser."),
     "metrics": ("producer.commands.metrics", "Serve Prometheus metrics."),
     "doctor": ("producer.commands.doctor", "Say what is missing on this machine, and how to mend it."),
+    "bench": ("producer.commands.bench", "Measure the whole job, next to what this machine can do."),
     "demo": ("producer.commands.demo", "Run the whole job on a sample photograph."),
 }
 
@@ -78,9 +85,8 @@ def main() -> None:
         code = EXIT_INTERRUPTED
     except MaskmillError as exc:
         print(f"maskmill: {exc}", file=sys.stderr)
-        code = {UsageError: EXIT_USAGE, UnfitError: EXIT_UNFIT, TransientError: EXIT_UNFIT}.get(
-            type(exc), EXIT_FAILED
-        )
+        codes = {UsageError: EXIT_USAGE, UnfitError: EXIT_UNFIT, TransientError: EXIT_UNFIT}
+        code = next((code for kind, code in codes.items() if isinstance(exc, kind)), EXIT_FAILED)
     except BrokenPipeError:
         # The reader of our output is gone (`maskmill export … | head`).
         sys.stderr.close()

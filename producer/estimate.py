@@ -6,12 +6,15 @@ import json
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
+from common.ledger.boxes import GivenFace
 from common.settings import Settings
 from producer.request import Request, first_image
+from producer.scan import Found
 
 _SAMPLE = 24
 """Images tried, drawn from all of them with equal chance."""
@@ -33,17 +36,19 @@ def estimate(request: Request, settings: Settings, *, as_json: bool) -> None:
     count = size = 0
     folders: set[bytes] = set()
     chance = random.Random(request.options.seed)
-    sample: list[tuple[bytes, bytes]] = []
+    sample: list[Found] = []
+    videos: set[bytes] = set()
     for found in first_image(request, request.scanner(request.inputs)):
-        one = request.inputs[found.position]
         place = chance.randrange(count + 1)
         if len(sample) < _SAMPLE:
-            sample.append((os.path.join(one.root, found.relative), found.relative))
+            sample.append(found)
         elif place < _SAMPLE:
             # Reservoir sampling: the n-th image replaces one of the sample with chance _SAMPLE / n.
-            sample[place] = (os.path.join(one.root, found.relative), found.relative)
+            sample[place] = found
         count += 1
-        size += found.size or 0
+        if found.frame is None or found.frame.video not in videos:
+            size += found.size or 0
+            videos |= {found.frame.video} if found.frame else set()
         folders.add(os.path.dirname(found.relative))
     sampled = _try(sample, request, settings)
     processes = max(1, settings.worker_count)
@@ -71,29 +76,51 @@ def estimate(request: Request, settings: Settings, *, as_json: bool) -> None:
     click.echo("nothing was written")
 
 
-def _try(sample: list[tuple[bytes, bytes]], request: Request, settings: Settings) -> Sampled:
+def _try(sample: list[Found], request: Request, settings: Settings) -> Sampled:
     """Detect, draw and encode the sample in this process, in memory."""
     from common.errors import ImageError
-    from common.files import read_source
-    from common.images import decode
+    from producer.pixels import PixelSource
+    from workers.identity.enrol import judge_of
     from workers.preview import preview_image
     from workers.runtime import Runtime
 
     runtime = Runtime(settings)
-    runtime.detector(request.options)
+    if request.boxes is None:
+        runtime.detector(request.options)
     runtime.landmarker(request.options)
+    judge = judge_of(request.references, request.options, runtime)
     sampled = Sampled()
-    for path, relative in sample:
-        start = time.perf_counter()
-        sampled.images += 1
-        try:
-            image_bgr = decode(read_source(path, roots=None))
-            stem = os.path.splitext(relative)[0]
-            faces, files = preview_image(runtime, request.options, image_bgr, relative, stem)
-        except ImageError:
-            sampled.unusable += 1
-            continue
-        sampled.faces += faces
-        sampled.artifact_bytes += sum(len(data) for data in files.values())
-        sampled.seconds += time.perf_counter() - start
+    with PixelSource(request.inputs, request.videos) as pixels:
+        given = _given_boxes(request, [pixels.path(found) for found in sample])
+        for found in sorted(sample, key=lambda one: (one.position, one.relative)):
+            start = time.perf_counter()
+            sampled.images += 1
+            try:
+                stem = os.path.splitext(found.relative)[0]
+                faces, files = preview_image(
+                    runtime,
+                    request.options,
+                    pixels.read(found),
+                    found.relative,
+                    stem,
+                    given=None if given is None else given[pixels.path(found)],
+                    identity_judge=judge,
+                )
+            except ImageError:
+                sampled.unusable += 1
+                continue
+            sampled.faces += faces
+            sampled.artifact_bytes += sum(len(data) for data in files.values())
+            sampled.seconds += time.perf_counter() - start
     return sampled
+
+
+def _given_boxes(request: Request, paths: Sequence[bytes]) -> dict[bytes, list[GivenFace]] | None:
+    """Path → boxes of the sample; None where a detector finds them."""
+    if request.boxes is None:
+        return None
+    given: dict[bytes, list[GivenFace]] = {path: [] for path in paths}
+    for face in request.boxes.faces(request.inputs):
+        if face.path in given:
+            given[face.path].append(face)
+    return given

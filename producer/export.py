@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -14,7 +15,8 @@ from sqlalchemy import Engine, Row
 from common.errors import ImageError, UsageError
 from common.escaping import escape
 from common.files import write_atomically
-from common.ledger.jobs import RecordedInput, RecordedJob
+from common.ledger.jobs import RecordedJob
+from common.ledger.maps import maps_of
 from common.ledger.reports import image_pages, rows_of
 from common.models import Artifact, Face, Mask
 
@@ -63,7 +65,13 @@ FACE_COLUMNS = (
     "ordinal",
     "image_width",
     "image_height",
+    "angle",
+    "identity_rule",
+    "wanted_distances",
+    "unwanted_distances",
 )
+_FACE_LISTS = ("points_5", "points_68", "wanted_distances", "unwanted_distances")
+_LISTS = (*_FACE_LISTS, "matrix")
 IMAGE_COLUMNS = (
     "image_path",
     "status",
@@ -79,6 +87,18 @@ IMAGE_COLUMNS = (
     "detected_by",
     "augmented_by",
     "stem",
+    "starts",
+    "version",
+)
+SEGMENTATION_COLUMNS = (
+    "image_path",
+    "face_index",
+    "masker",
+    "side",
+    "matrix",
+    "image_width",
+    "image_height",
+    "map",
 )
 _FLUSH_CHARS = 1 << 16
 
@@ -114,8 +134,7 @@ class Exporter:
                         "image_width": image.width,
                         "image_height": image.height,
                         **{name: getattr(face, name) for name in FACE_COLUMNS if hasattr(face, name)},
-                        "points_5": _json(face.points_5),
-                        "points_68": _json(face.points_68),
+                        **{name: _json(getattr(face, name)) for name in _FACE_LISTS},
                     }
 
     def image_records(self) -> Iterator[Record]:
@@ -134,6 +153,23 @@ class Exporter:
                     "artifacts": len(artifacts.get(image.id, [])),
                 }
 
+    def segmentation_records(self, masker: str | None = None) -> Iterator[Record]:
+        """One record per map, `map` in base64; of all maskers or one."""
+        for images in image_pages(self._engine, self._job):
+            maps = maps_of(self._engine, [image.id for image in images], masker)
+            for image in images:
+                for row in maps.get(image.id, []):
+                    yield {
+                        "image_path": self.image_path(image),
+                        "face_index": row.face_index,
+                        "masker": row.masker,
+                        "side": row.side,
+                        "matrix": _json(row.matrix),
+                        "image_width": image.width,
+                        "image_height": image.height,
+                        "map": base64.b64encode(row.map).decode(),
+                    }
+
     def missed_paths(self) -> Iterator[str]:
         """The path of every image without an accepted face."""
         for images in image_pages(self._engine, self._job):
@@ -141,9 +177,7 @@ class Exporter:
 
     def image_path(self, image: Row[Any]) -> str:
         """The input as the user gave it joined with the relative path, escaped."""
-        if image.written is not None:
-            return escape(image.written)
-        return escape(_as_given(self._inputs[image.input_id], image.relative_path))
+        return self._inputs[image.input_id].shown_path(image.relative_path, image.written)
 
     def _log_of(
         self, image: Row[Any], artifacts: Sequence[Row[Any]], masks: Sequence[Row[Any]]
@@ -229,6 +263,7 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Exporter], Iterator[Record]]
     "artifacts": (LOG_COLUMNS, Exporter.log_records),
     "images": (IMAGE_COLUMNS, Exporter.image_records),
     "faces": (FACE_COLUMNS, Exporter.face_records),
+    "segmentations": (SEGMENTATION_COLUMNS, Exporter.segmentation_records),
 }
 TABLES = tuple(_TABLES)
 
@@ -251,7 +286,7 @@ def jsonl_chunks(exporter: Exporter, table: str) -> Iterator[bytes]:
     columns, records = _TABLES[table]
     for record in records(exporter):
         row = {name: record.get(name) for name in columns}
-        for name in ("points_5", "points_68"):
+        for name in _LISTS:
             if isinstance(row.get(name), str):
                 row[name] = json.loads(str(row[name]))
         yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -289,11 +324,6 @@ def _lines(first: str, rest: Iterable[str]) -> Iterator[bytes]:
     yield first.encode() + b"\n"
     for line in rest:
         yield line.encode() + b"\n"
-
-
-def _as_given(one: RecordedInput, relative_path: bytes) -> bytes:
-    below_root = relative_path[len(one.prefix) :].lstrip(b"/") if one.prefix else relative_path
-    return os.path.join(one.given, below_root)
 
 
 def _json(value: object) -> str | None:

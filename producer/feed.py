@@ -3,42 +3,87 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from celery import Celery
 from sqlalchemy import Engine
 
-from common.broker import clear_queues, queue_depths, send
+from common.broker import clear_queues, ids_under_way, queue_depths, send
 from common.database import persistently
 from common.errors import TransientError
-from common.ledger.images import forget_sent, mark_sent, unsent
+from common.ledger.images import (
+    forget_abandoned,
+    forget_sent,
+    frame_ranges,
+    mark_sent,
+    sent_before,
+    unsent,
+)
 from common.ledger.jobs import RecordedJob
 from common.ledger.leases import drop_lease, take_lease
+from common.ledger.reports import seconds_per_image
+from common.ledger.segments import Work
 from common.owner import this_owner
 from common.pipeline import STAGES, ChunkMessage
 from common.settings import Settings
+from producer.chunk_sizes import FIRST, ChunkSizes
+from producer.ranges import LONGEST, cut, pieces, without_open_range
+
+log = logging.getLogger("maskmill.feed")
 
 QUIET_S = 2.0
 """So long nothing may be under way before open images are taken for lost."""
 _LEASE_S = 60.0
 """So long after its last sign a feeder on another machine is taken for gone."""
+_MOST_AT_ONCE = 20_000
+"""Ids in one statement: SQLite takes 32,766, PostgreSQL 65,535."""
+_SEGMENT_CHUNK = 32
+_LAST_PER_WORKER = 4
+"""Into so many pieces for each worker the last images are cut: none waits long for the others at the end."""
+_FAST_SIDE = 1280
+"""With a larger detection side a long range of frames could take longer than a task may."""
 _LOOK_EVERY_S = 30.0
 """How often messages that are out for too long are looked for."""
+_LOOK_AT = 50_000
+"""Images asked for at once; the queues of a high-water mark of 2000 hold 32,000."""
+_UPDATE_AT_ONCE = 1000
 
 
 class Feeder:
-    """Keeps the queues filled for one job, up to the high-water mark, and finds what was lost."""
+    """Keeps the queues filled for one job or segmentation, up to the high-water mark, and finds what was lost."""
 
     def __init__(
-        self, app: Celery, engine: Engine, job: RecordedJob, settings: Settings, *, workers: int
+        self,
+        app: Celery,
+        engine: Engine,
+        job: Work,
+        settings: Settings,
+        *,
+        workers: int,
+        first_size: int = FIRST,
+        first_messages: int | None = None,
     ) -> None:
+        """Take a job.
+
+        Args:
+            workers: processes that will work on it.
+            first_size: images a message until it is known what an image takes.
+            first_messages: at most so many may wait until then; None: as many as later.
+        """
         self._app = app
         self._engine = engine
         self._job = job
+        self._desk = job.desk
         self._settings = settings
         self._workers = max(1, workers)
+        # A segmentation has no times of its own to learn from.
+        fixed = settings.chunk_size if isinstance(job, RecordedJob) else settings.chunk_size or _SEGMENT_CHUNK
+        self._sizes = ChunkSizes(
+            fixed, lambda: persistently(lambda: seconds_per_image(engine, job.id)), first_size
+        )
+        self._first_messages = first_messages
         self._quiet_since: float | None = None
         self._looked_at = time.monotonic()
         self._lease_until = 0.0
@@ -54,36 +99,74 @@ class Feeder:
         if not self._may_feed():
             return 0
         depths = queue_depths(self._app)
-        room = self._settings.high_water - sum(depths[stage] for stage in STAGES)
+        full = self._sizes.now()
+        most = self._settings.high_water
+        if self._first_messages is not None and not self._sizes.is_known:
+            most = min(most, self._first_messages)
+        room = most - sum(depths[stage] for stage in STAGES)
         sent = 0
         self.has_room = room > 0
         if room > 0:
-            limit = min(room, 100) * self._settings.chunk_size
-            for stage, ids in persistently(lambda: unsent(self._engine, self._job.id, limit)):
+            limit = min(min(room, 100) * full, _MOST_AT_ONCE)
+            waiting = persistently(lambda: unsent(self._engine, self._job.id, limit, desk=self._desk))
+            for stage, ids in waiting:
+                frames = self._frames(ids) if stage == "detect" else {}
+                is_last = len(ids) < limit
+                if not is_last:
+                    ids = without_open_range(ids, frames)
                 # Fewer than asked for: these are the last ones for now, and should keep all workers busy.
-                size = self._settings.chunk_size if len(ids) == limit else self._chunk_size(len(ids))
-                for chunk in _pieces(ids, size):
+                size = min(full, self._share(len(ids), _LAST_PER_WORKER)) if is_last else full
+                longest = size * (LONGEST if self._may_be_long() else 1)
+                if is_last:
+                    longest = min(longest, self._share(len(ids), 2))
+                for chunk in cut(ids, size, frames, longest=longest):
                     send(self._app, stage, ChunkMessage(self._job.name, chunk))
-                persistently(lambda ids=ids: mark_sent(self._engine, ids))  # type: ignore[misc]
+                persistently(lambda ids=ids: mark_sent(self._engine, ids, desk=self._desk))  # type: ignore[misc]
                 sent += len(ids)
         self._note_quiet(sent == 0 and not any(depths.values()))
         return sent
 
     def recover(self) -> int:
-        """Take what is open for lost once nothing is under way; returns how many images will be sent again.
+        """Find images whose message was lost, to be sent again; returns how many.
 
-        Also what was sent longer ago than twice the visibility timeout.
+        Once nothing is under way all that is open was lost. Until then what was sent longer ago than twice
+        the visibility timeout, is held by nobody and is in no message any more.
+
+        Raises:
+            TransientError: the broker or the database is away.
         """
         now = time.monotonic()
         if self._quiet_since is not None and now - self._quiet_since > QUIET_S:
-            before = time.time()
             self._quiet_since = None
+            before = time.time()
+            lost = self._forget(before)
         elif now - self._looked_at > _LOOK_EVERY_S:
-            before = time.time() - 2 * self._settings.visibility_timeout_s
+            lost = self._forget_missing(time.time() - 2 * self._settings.visibility_timeout_s)
+            abandoned = persistently(lambda: forget_abandoned(self._engine, self._job.id, desk=self._desk))
+            if abandoned:
+                log.warning("job %s: %d images of dead processes are sent again", self._job.name, abandoned)
         else:
             return 0
         self._looked_at = now
-        return persistently(lambda: forget_sent(self._engine, self._job.id, before=before))
+        if lost:
+            log.warning("job %s: %d images were lost on the way and are sent again", self._job.name, lost)
+        return lost
+
+    def _forget_missing(self, before: float) -> int:
+        """Take images sent before a time for lost that are in no message: long queues lose nothing."""
+        lost = 0
+        last = 0
+        while True:
+            ids = persistently(
+                lambda last=last: sent_before(  # type: ignore[misc]
+                    self._engine, self._job.id, before, after_id=last, limit=_LOOK_AT, desk=self._desk
+                )
+            )
+            if not ids:
+                return lost
+            last = ids[-1]
+            missing = set(ids).difference(ids_under_way(self._app, self._job.name))
+            lost += sum(self._forget(before, piece) for piece in pieces(sorted(missing), _UPDATE_AT_ONCE))
 
     def start_over(self) -> None:
         """Empty the queues and send again whatever is not final: a worker of a private broker died.
@@ -95,13 +178,18 @@ class Feeder:
             TransientError: the broker or the database is away.
         """
         clear_queues(self._app)
-        persistently(lambda: forget_sent(self._engine, self._job.id, before=float("inf")))
+        self._forget()
 
     def stop(self) -> None:
         """Leave the job to whoever feeds it next."""
         with contextlib.suppress(TransientError):
             # Where the database is away the lease ends by itself.
             persistently(lambda: drop_lease(self._engine, self._lease, this_owner()), for_s=2)
+
+    def _forget(self, before: float = float("inf"), ids: Sequence[int] | None = None) -> int:
+        return persistently(
+            lambda: forget_sent(self._engine, self._job.id, before=before, ids=ids, desk=self._desk)
+        )
 
     def _may_feed(self) -> bool:
         """This process holds the job's lease, renewed now and then: two feeders would send all twice."""
@@ -116,19 +204,23 @@ class Feeder:
     def _lease(self) -> str:
         return f"feed {self._job.name}"
 
-    def _chunk_size(self, waiting: int) -> int:
-        """Images a message: the setting, or fewer where few images would leave workers idle."""
-        return max(1, min(self._settings.chunk_size, -(-waiting // (2 * self._workers))))
+    def _share(self, waiting: int, per_worker: int) -> int:
+        """Images a message where each worker is to get so many of them."""
+        return max(1, -(-waiting // (per_worker * self._workers)))
+
+    def _may_be_long(self) -> bool:
+        return not isinstance(self._job, RecordedJob) or self._job.options.detect_side <= _FAST_SIDE
+
+    def _frames(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Which of the images are frames of a video, and of which range; a folder has none."""
+        if not isinstance(self._job, RecordedJob) or all(
+            one.kind in ("directory", "file") for one in self._job.inputs
+        ):
+            return {}
+        return persistently(lambda: frame_ranges(self._engine, ids))
 
     def _note_quiet(self, is_quiet: bool) -> None:
         if not is_quiet:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = time.monotonic()
-
-
-def _pieces(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """The ids in tuples of `size`, the last one shorter (`itertools.batched` is of Python 3.12)."""
-    iterator = iter(ids)
-    while piece := tuple(islice(iterator, size)):
-        yield piece

@@ -11,14 +11,18 @@ from sqlalchemy import Engine
 
 from common.database import persistently
 from common.errors import TransientError, UnfitError
-from common.ledger.jobs import RecordedJob, close_job, find_job
+from common.ledger.jobs import close_job
 from common.ledger.reports import Counts, count_images
+from common.ledger.segments import Work, find_again
 from common.pipeline import JobState
 from producer.feed import Feeder
 
 log = logging.getLogger("maskmill.run")
 
 _POLL_S = 0.2
+_LATER_POLL_S = 0.5
+"""After some seconds: a look costs 3 ms of CPU, and chunks take seconds then."""
+_YOUNG_S = 3.0
 _AWAY_S = 1.0
 _COUNT_SHARE = 0.1
 """Counting a million rows takes a while: at most this share of the time goes into it."""
@@ -65,7 +69,7 @@ class Recording:
 
 def follow(
     engine: Engine,
-    job: RecordedJob,
+    job: Work,
     feeder: Feeder,
     recording: Recording,
     *,
@@ -85,6 +89,7 @@ def follow(
         UnfitError: a worker halted the job: a model is missing or unfit.
     """
     watch = _Watch(engine, job, feeder, recording, on_tick, finish, fail_fast)
+    old_at = time.monotonic() + _YOUNG_S
     while True:
         recording.check()
         try:
@@ -97,7 +102,7 @@ def follow(
             continue
         if state is not None:
             return state
-        time.sleep(_POLL_S)
+        time.sleep(_POLL_S if time.monotonic() < old_at else _LATER_POLL_S)
 
 
 class _Watch:
@@ -106,7 +111,7 @@ class _Watch:
     def __init__(
         self,
         engine: Engine,
-        job: RecordedJob,
+        job: Work,
         feeder: Feeder,
         recording: Recording,
         on_tick: OnTick,
@@ -118,7 +123,7 @@ class _Watch:
         self._feeder = feeder
         self._recording = recording
         self._on_tick = on_tick
-        self._finish = finish or (lambda: close_job(engine, job.id, "done"))
+        self._finish = finish or (lambda: close_job(engine, job.id, "done", desk=job.desk))
         self._fail_fast = fail_fast
         self._obstacle: str | None = None
         self._count_at = 0.0
@@ -132,14 +137,12 @@ class _Watch:
         """
         is_recorded = self._recording.is_over
         self._feeder.feed()
-        lost = self._feeder.recover()
-        if lost:
-            log.warning("job %s: %d images were lost on the way and are sent again", self._job.name, lost)
+        self._feeder.recover()
         if time.monotonic() < self._count_at:
             return None
         start = time.monotonic()
-        counts = persistently(lambda: count_images(self._engine, self._job.id))
-        now = persistently(lambda: find_job(self._engine, name=self._job.name))
+        counts = persistently(lambda: count_images(self._engine, self._job.id, desk=self._job.desk))
+        now = persistently(lambda: find_again(self._engine, self._job))
         self._count_at = time.monotonic() + (time.monotonic() - start) * (1 / _COUNT_SHARE - 1)
         self._on_tick(counts, is_recorded)
         if now is None:

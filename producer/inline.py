@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from common.errors import TransientError, UnfitError
 from common.ledger.images import forget_sent, unsent
-from common.ledger.jobs import RecordedJob, close_job, find_job
+from common.ledger.jobs import close_job
 from common.ledger.reports import count_images
+from common.ledger.segments import Work, find_again
 from common.pipeline import ChunkMessage, JobState
 from common.settings import Settings
 from producer.follow import OnTick
@@ -24,7 +25,7 @@ _RETRY_AFTER_S = 5
 
 def run_inline(
     engine: Engine,
-    job: RecordedJob,
+    job: Work,
     record: Callable[[Callable[[], bool]], None],
     settings: Settings,
     on_tick: OnTick,
@@ -46,10 +47,11 @@ def run_inline(
         runtime = Runtime(settings)
         while True:
             messages = [
-                (stage, ChunkMessage(job.name, (ids[0],))) for stage, ids in unsent(engine, job.id, 1)
+                (stage, ChunkMessage(job.name, (ids[0],)))
+                for stage, ids in unsent(engine, job.id, 1, desk=job.desk)
             ]
             if not messages:
-                forget_sent(engine, job.id, before=float("inf"))
+                forget_sent(engine, job.id, desk=job.desk)
             while messages:
                 stage, message = messages.pop()
                 try:
@@ -57,17 +59,17 @@ def run_inline(
                 except TransientError as exc:
                     log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
                     time.sleep(_RETRY_AFTER_S)
-            counts = count_images(engine, job.id)
+            counts = count_images(engine, job.id, desk=job.desk)
             on_tick(counts, True)
-            now = find_job(engine, name=job.name)
+            now = find_again(engine, job)
             if now is not None and now.state == "halted":
                 raise UnfitError(now.error or "the job was halted")
             if counts.open == 0:
-                close_job(engine, job.id, "done")
+                close_job(engine, job.id, "done", desk=job.desk)
                 return "done"
             if fail_fast and counts.failed:
-                close_job(engine, job.id, "interrupted")
+                close_job(engine, job.id, "interrupted", desk=job.desk)
                 return "interrupted"
     except Interrupted:
-        close_job(engine, job.id, "interrupted")
+        close_job(engine, job.id, "interrupted", desk=job.desk)
         raise

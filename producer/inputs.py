@@ -13,22 +13,10 @@ from common.errors import UsageError
 from common.escaping import escape
 from common.stems import IMAGE_EXTENSIONS, is_image_name
 from producer.lists import list_lines
+from producer.videos import VIDEO_EXTENSIONS, frame_of
 
-InputKind: TypeAlias = Literal["directory", "file", "list"]
+InputKind: TypeAlias = Literal["directory", "file", "list", "video"]
 
-VIDEO_EXTENSIONS = (
-    b".avi",
-    b".flv",
-    b".mkv",
-    b".mov",
-    b".mp4",
-    b".mpeg",
-    b".mpg",
-    b".webm",
-    b".wmv",
-    b".ts",
-    b".vob",
-)
 _NAMED_AT_MOST = 5
 
 
@@ -39,7 +27,7 @@ class Input:
     Attributes:
         kind: what it is.
         given: the argument as the user wrote it; a list without its `@`.
-        root: absolute real folder that relative paths are counted from.
+        root: absolute real folder that relative paths are counted from; a video is the folder of its frames.
         prefix: put in front of the relative paths where those of several inputs meet; else empty.
     """
 
@@ -60,13 +48,12 @@ def read_inputs(given: Sequence[str], input_root: str | None) -> list[Input]:
         UsageError: one is missing, is no image, or a list names something missing.
     """
     if not given:
-        raise UsageError("--input is missing: give an image, a folder or @list.txt")
+        raise UsageError("--input is missing: give an image, a folder, a video or @list.txt")
     inputs: list[Input] = []
     for argument in given:
         one = _read_input(os.fsencode(argument), None if input_root is None else os.fsencode(input_root))
-        if one.kind != "directory" or all(
-            one.root != other.root or other.kind != "directory" for other in inputs
-        ):
+        is_alone_there = one.kind in ("directory", "video")
+        if not is_alone_there or all((one.kind, one.root) != (other.kind, other.root) for other in inputs):
             inputs.append(one)
     folders = [one.root for one in inputs if one.kind == "directory"]
     return [one for one in inputs if not _is_covered(one, folders)]
@@ -95,13 +82,11 @@ def _read_input(given: bytes, input_root: bytes | None) -> Input:
             raise UsageError(f"--input {escape(given)}: this folder may not be read")
         return Input("directory", given, os.path.realpath(given))
     name = os.path.basename(given)
-    if name.lower().endswith(VIDEO_EXTENSIONS):
-        raise UsageError(
-            f"--input {escape(given)}: video is not read by this version; give its frames as images"
-        )
+    if stat.S_ISREG(mode) and name.lower().endswith(VIDEO_EXTENSIONS):
+        return Input("video", given, os.path.realpath(given))
     if not stat.S_ISREG(mode) or not name.lower().endswith(IMAGE_EXTENSIONS):
         raise UsageError(
-            f"--input {escape(given)}: expected an image ({_extensions()}), a folder or @list.txt"
+            f"--input {escape(given)}: expected an image ({_extensions()}), a video, a folder or @list.txt"
         )
     return Input("file", given, os.path.realpath(os.path.dirname(os.path.abspath(given))))
 
@@ -112,7 +97,10 @@ def _read_list(path: bytes, input_root: bytes | None) -> Input:
     unfit: list[bytes] = []
     try:
         for line in list_lines(path):
-            if not os.path.exists(line.absolute):
+            frame = frame_of(line.absolute)
+            if frame is not None and os.path.isfile(frame[0]):
+                pass
+            elif not os.path.exists(line.absolute):
                 missing.append(line.written)
             elif not os.path.isfile(line.absolute) or not line.absolute.lower().endswith(IMAGE_EXTENSIONS):
                 unfit.append(line.written)
@@ -125,7 +113,10 @@ def _read_list(path: bytes, input_root: bytes | None) -> Input:
             f"--input @{escape(path)}: {len(missing)} of its paths are missing: {_named(missing)}"
         )
     if unfit:
-        raise UsageError(f"--input @{escape(path)}: expected images ({_extensions()}), found {_named(unfit)}")
+        raise UsageError(
+            f"--input @{escape(path)}: expected images ({_extensions()}), found {_named(unfit)}; "
+            "a video is an --input of its own"
+        )
     if common is None:
         raise UsageError(f"--input @{escape(path)}: the list is empty")
     root = os.path.realpath(common if input_root is None else input_root)
@@ -141,7 +132,9 @@ def inside(path: bytes, folder: bytes) -> bool:
 
 def _is_covered(one: Input, folders: Sequence[bytes]) -> bool:
     """Another given directory meets this input by itself: no hidden folder lies between them."""
-    if one.kind == "list" or (one.kind == "file" and not is_image_name(os.path.basename(one.given))):
+    if one.kind in ("list", "video") or (
+        one.kind == "file" and not is_image_name(os.path.basename(one.given))
+    ):
         return False
     return any(
         inside(one.root, folder)

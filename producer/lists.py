@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.escaping import unescape
+from producer.videos import frame_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,16 @@ def list_lines(path: bytes) -> Iterator[ListLine]:
                 continue
             written = unescape(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape"))
             absolute = os.path.normpath(os.path.join(folder, written))
-            if not os.path.lexists(absolute) and os.path.lexists(written):
+            if not _is_there(absolute) and _is_there(written):
                 yield ListLine(written, os.path.abspath(written))
             else:
                 yield ListLine(os.path.join(os.path.dirname(path), written), absolute)
+
+
+def _is_there(path: bytes) -> bool:
+    """The file, or the video that the path is a frame of."""
+    frame = frame_of(path)
+    return os.path.lexists(path) or (frame is not None and os.path.lexists(frame[0]))
 
 
 class ListIndex:

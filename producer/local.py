@@ -22,7 +22,7 @@ from producer.inline import run_inline
 from producer.locks import clear_traces, output_lock
 from producer.plan import record_found
 from producer.pooled import run_pooled
-from producer.request import Request, check_extension, first_image, make_output, open_or_continue
+from producer.request import Request, enrol_references, first_image, make_output, open_or_continue
 from producer.services import find_redis_server
 from producer.signals import signals_ignored, stop_signals
 
@@ -50,24 +50,34 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
     database_url = database_of(request.output)
     scanner = request.scanner(request.inputs)
     found = first_image(request, scanner)
+    there = None
     if os.path.exists(os.path.join(request.output, DATABASE_NAME)):
         upgrade(database_url)
-        check_extension(engine_for(database_url), request)
+        there = engine_for(database_url)
+    references = enrol_references(there, request, settings)
     if settings.worker_count > 0:
         find_redis_server()
     make_output(request.output)
-    with _held_output(request.output):
+    with held_output(request.output):
         upgrade(database_url)
         engine = engine_for(database_url)
-        opened = open_or_continue(engine, request)
+        opened = open_or_continue(engine, request, references)
         images = found
         if opened.inputs != request.inputs:
             # Prefixes have come: the enumeration that found the first image knows none.
             scanner = request.scanner(opened.inputs)
-            images = request.select(scanner.images())
+            images = request.select(scanner)
 
         def record(is_stopped: Callable[[], bool]) -> None:
-            record_found(engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped)
+            record_found(
+                engine,
+                opened.job,
+                opened.input_ids,
+                scanner,
+                images,
+                is_stopped=is_stopped,
+                skip_existing=request.skip_existing,
+            )
             scanner.skips.tell()
 
         state = _work(engine, opened.job, record, settings, on_tick, fail_fast=request.fail_fast)
@@ -86,13 +96,13 @@ def run_recorded(engine: Engine, job: RecordedJob, settings: Settings, on_tick: 
     """
     if job.scanned_at is None:
         log.warning("job %s: not every image is recorded; the same `run` command records the rest", job.name)
-    with _held_output(job.output):
+    with held_output(job.output):
         resume_job(engine, job)
         return _work(engine, job, lambda _is_stopped: None, settings, on_tick, fail_fast=False)
 
 
 @contextlib.contextmanager
-def _held_output(output: bytes) -> Iterator[None]:
+def held_output(output: bytes) -> Iterator[None]:
     """The output is this process's alone, signals end the work in order, and old traces are gone."""
     with output_lock(output), stop_signals():
         if clear_traces(output):
@@ -111,7 +121,7 @@ def _work(
     fail_fast: bool,
 ) -> JobState:
     # The queue of an earlier run is gone with it.
-    forget_sent(engine, job.id, before=float("inf"))
+    forget_sent(engine, job.id)
     run = run_inline if settings.worker_count == 0 else run_pooled
     here = settings.model_copy(update={"database_url": database_of(job.output)})
     try:

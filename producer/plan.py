@@ -22,6 +22,7 @@ from common.ledger.images import (
 )
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, set_job
 from common.stems import Stems, settle_stems
+from producer.existing import Existing
 from producer.inputs import Input
 from producer.scan import Found, Scanner, batches
 
@@ -98,9 +99,14 @@ class _Places:
     def _aside_of(self, position: int) -> tuple[Input, int]:
         if position not in self._aside:
             one = self._inputs[position]
-            moved = replace(one, prefix=os.path.join(os.path.basename(one.root), one.prefix))
             # The job is read anew: its inputs may have grown since this command began.
             job = find_job(self._engine, name=self._job.name) or self._job
+            taken = {other.prefix for other in job.inputs if other.root != one.root}
+            prefix, number = os.path.join(os.path.basename(one.root), one.prefix), 1
+            while prefix in taken:
+                number += 1
+                prefix = os.path.join(b"%s~%d" % (os.path.basename(one.root), number), one.prefix)
+            moved = replace(one, prefix=prefix)
             self._aside[position] = (moved, add_inputs(self._engine, job, [moved])[0])
             self._root_of[self._aside[position][1]] = one.root
         return self._aside[position]
@@ -114,13 +120,16 @@ def record_found(
     found: Iterable[Found],
     *,
     is_stopped: Callable[[], bool] = lambda: False,
+    skip_existing: bool = False,
 ) -> int:
     """Record every image that is found; returns how many. Can be interrupted and repeated anywhere.
 
     Args:
         input_ids: row ids of the scanner's inputs, in order.
         is_stopped: asked before each commit.
+        skip_existing: leave out, and count, images whose artifacts are there already.
     """
+    existing = Existing(engine, job) if skip_existing else None
     stems = _StemsOfJob(engine, job.id, scanner.names_in)
     places = _Places(engine, job, scanner, input_ids)
     count = 0
@@ -129,14 +138,26 @@ def record_found(
             return count
         placed = places.of(batch)
         stem_of = stems.of([path for _, path in placed])
+        left_out = existing.among(stem_of) if existing is not None else set()
+        for video in {one.frame.video for one in batch if one.frame is not None}:
+            scanner.videos.record(engine, job.id, video)
         rows = [
-            NewImage(input_id, path, stem_of[path], one.size, one.mtime_ns, one.written)
+            _row(one, input_id, path, stem_of[path])
             for one, (input_id, path) in zip(batch, placed, strict=True)
+            if path not in left_out
         ]
+        scanner.skips.left_out += len(left_out)
         persistently(lambda rows=rows: record_images(engine, job.id, rows))  # type: ignore[misc]
         count += len(rows)
-    persistently(lambda: set_job(engine, job.id, scanned_at=time.time()))
+    skips = scanner.skips
+    counts = {"found": skips.found, "left_out": skips.left_out}
+    persistently(lambda: set_job(engine, job.id, scanned_at=time.time(), **counts))
     return count
+
+
+def _row(found: Found, input_id: int, path: bytes, stem: bytes) -> NewImage:
+    frame, keyframe = (None, None) if found.frame is None else (found.frame.frame, found.frame.keyframe)
+    return NewImage(input_id, path, stem, found.size, found.mtime_ns, found.written, frame, keyframe)
 
 
 def _growing(found: Iterable[Found]) -> Iterator[list[Found]]:

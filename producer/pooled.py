@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from celery import Celery
 from sqlalchemy import Engine
@@ -15,28 +13,32 @@ from common.broker import make_app, queue_depths
 from common.database import persistently
 from common.errors import TransientError
 from common.ledger.images import count_open, unsent
-from common.ledger.jobs import RecordedJob, close_job
+from common.ledger.jobs import close_job
 from common.ledger.reports import count_images
-from common.pipeline import JobState, Stage
+from common.ledger.segments import RecordedRun, Work
+from common.pipeline import JobState
 from common.settings import Settings
 from producer.feed import Feeder
 from producer.follow import OnTick, Recording, follow
 from producer.locks import remove_record, write_record
+from producer.machine import WorkerPlan, plan_here
 from producer.services import PrivateServices
 from producer.signals import Interrupted, signals_ignored
 
 log = logging.getLogger("maskmill.run")
 
 _FIRST_IMAGE_POLL_S = 0.01
+_FIRST_SIZE = 4
+_FIRST_PER_WORKER = 3
 _DRAIN_S = 8.0
 """So long chunks under way may take to end; a second Ctrl-C ends the waiting."""
-_WAITING_PER_WORKER = 8
+_WAITING_PER_WORKER = 4
 """Messages a worker that may wait: some seconds of work."""
 
 
 def run_pooled(
     engine: Engine,
-    job: RecordedJob,
+    job: Work,
     record: Callable[[Callable[[], bool]], None],
     settings: Settings,
     on_tick: OnTick,
@@ -51,60 +53,56 @@ def run_pooled(
     """
     recording = Recording(record)
     try:
-        while not recording.is_over and not unsent(engine, job.id, 1):
+        while not recording.is_over and not unsent(engine, job.id, 1, desk=job.desk):
             time.sleep(_FIRST_IMAGE_POLL_S)
-        if recording.is_over and count_open(engine, job.id) == 0:
+        if recording.is_over and count_open(engine, job.id, desk=job.desk) == 0:
             # Nothing is left to do: no service is started.
             recording.check()
-            on_tick(count_images(engine, job.id), True)
-            close_job(engine, job.id, "done")
+            on_tick(count_images(engine, job.id, desk=job.desk), True)
+            close_job(engine, job.id, "done", desk=job.desk)
             return "done"
         return _follow_with_services(engine, job, recording, settings, on_tick, fail_fast=fail_fast)
     except Interrupted:
-        persistently(lambda: close_job(engine, job.id, "interrupted"))
+        persistently(lambda: close_job(engine, job.id, "interrupted", desk=job.desk))
         raise
     finally:
         with signals_ignored():
             recording.stop()
 
 
-def stages_here(settings: Settings) -> list[tuple[Stage | Literal["all"], int]]:
-    """The workers that suit this machine, each as (stage, processes).
-
-    Without a GPU one pool serves both stages, so that no process waits for the other stage; with one a
-    detection process feeds the others.
-    """
-    if settings.device == "cpu" or not any(Path("/dev").glob("nvidia[0-9]*")):
-        return [("all", settings.worker_count)]
-    # Imported here: it takes ONNX Runtime along.
-    from workers.sessions import cuda_obstacle
-
-    if cuda_obstacle() is not None:
-        return [("all", settings.worker_count)]
-    return [("detect", 1), ("augment", settings.worker_count)]
+def _plans_for(job: Work, settings: Settings) -> Sequence[WorkerPlan]:
+    """The workers that a job or segmentation needs here."""
+    if isinstance(job, RecordedRun):
+        return [WorkerPlan("augment", settings.worker_count, settings.device)]
+    return plan_here(settings)
 
 
 def _follow_with_services(
     engine: Engine,
-    job: RecordedJob,
+    job: Work,
     recording: Recording,
     settings: Settings,
     on_tick: OnTick,
     *,
     fail_fast: bool,
 ) -> JobState:
-    services = PrivateServices(settings, stages_here(settings))
+    plans = _plans_for(job, settings)
+    services = PrivateServices(settings, plans)
     write_record(job.output, services.record)
     try:
         services.start()
         app = make_app(services.settings)
-        high_water = _WAITING_PER_WORKER * settings.worker_count
+        processes = sum(plan.processes for plan in plans)
+        high_water = _WAITING_PER_WORKER * processes
         feeder = Feeder(
             app,
             engine,
             job,
             services.settings.model_copy(update={"high_water": high_water}),
-            workers=settings.worker_count,
+            workers=processes,
+            # The first files are there soon, and few chunks are small.
+            first_size=_FIRST_SIZE,
+            first_messages=_FIRST_PER_WORKER * processes,
         )
         try:
             state = follow(
@@ -129,12 +127,12 @@ def _follow_with_services(
             remove_record(job.output)
 
 
-def _drain(engine: Engine, job: RecordedJob, app: Celery) -> None:
+def _drain(engine: Engine, job: Work, app: Celery) -> None:
     """Let the chunks that are under way end; no other is begun, since the job is not running any more.
 
     What takes longer is killed afterwards: its claims and temporary files are cleared by the next run.
     """
-    persistently(lambda: close_job(engine, job.id, "interrupted"))
+    persistently(lambda: close_job(engine, job.id, "interrupted", desk=job.desk))
     deadline = time.monotonic() + _DRAIN_S
     try:
         while any(queue_depths(app).values()) and time.monotonic() < deadline:

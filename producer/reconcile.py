@@ -15,6 +15,7 @@ from common.files import sweep_temporaries
 from common.ledger.images import count_open
 from common.ledger.jobs import RecordedJob, close_job, find_job, running_job_names
 from common.ledger.leases import drop_lease, take_lease
+from common.ledger.segments import Work, find_run, running_run_names
 from common.owner import this_owner
 from common.settings import Settings
 from producer.export import write_logs
@@ -26,7 +27,7 @@ ELECTION = "reconcile"
 
 
 class Reconciler:
-    """Looks after all running jobs of a database."""
+    """Looks after all running jobs and segmentations of a database."""
 
     def __init__(self, engine: Engine, app: Celery, settings: Settings) -> None:
         self._engine = engine
@@ -35,7 +36,7 @@ class Reconciler:
         self._feeders: dict[str, Feeder] = {}
 
     def look(self) -> int:
-        """Feed, repair and finish every running job once; returns how many images were sent.
+        """Feed, repair and finish every running job and segmentation once; returns how many images were sent.
 
         A job whose producer still feeds it is left to that one, except for being finished.
 
@@ -48,22 +49,26 @@ class Reconciler:
             job = persistently(lambda name=name: find_job(self._engine, name=name))  # type: ignore[misc]
             if job is not None:
                 sent += self._look_after(job)
-        for gone in self._feeders.keys() - set(names):
+        runs = persistently(lambda: running_run_names(self._engine))
+        for name in runs:
+            run = persistently(lambda name=name: find_run(self._engine, name))  # type: ignore[misc]
+            if run is not None:
+                sent += self._look_after(run)
+        for gone in self._feeders.keys() - {*names, *runs}:
             del self._feeders[gone]
         return sent
 
-    def _look_after(self, job: RecordedJob) -> int:
-        if job.scanned_at is not None and persistently(lambda: count_open(self._engine, job.id)) == 0:
-            finish_job(self._engine, job, self._settings)
+    def _look_after(self, job: Work) -> int:
+        is_whole = job.scanned_at is not None
+        if is_whole and persistently(lambda: count_open(self._engine, job.id, desk=job.desk)) == 0:
+            finish(self._engine, job, self._settings)
             return 0
         if job.name not in self._feeders:
             self._feeders[job.name] = Feeder(
                 self._app, self._engine, job, self._settings, workers=self._settings.worker_count
             )
         feeder = self._feeders[job.name]
-        lost = feeder.recover()
-        if lost:
-            log.warning("job %s: %d images were lost on the way and are sent again", job.name, lost)
+        feeder.recover()
         sent = 0
         while (fed := feeder.feed()) and feeder.has_room:
             sent += fed
@@ -71,6 +76,21 @@ class Reconciler:
         if sent:
             log.info("job %s: %d images sent", job.name, sent)
         return sent
+
+
+def finish(engine: Engine, work: Work, settings: Settings) -> None:
+    """End a complete job (`finish_job`) or segmentation (leftovers of its previews, then its state).
+
+    Raises:
+        TransientError: the disk or the database is away.
+    """
+    if isinstance(work, RecordedJob):
+        finish_job(engine, work, settings)
+        return
+    if work.request.previews is not None:
+        sweep_temporaries(settings.local_path(work.request.previews), settings.time_limit_s)
+    persistently(lambda: close_job(engine, work.id, "done", desk=work.desk))
+    log.info("segmentation %s is done", work.name)
 
 
 def finish_job(engine: Engine, job: RecordedJob, settings: Settings) -> None:

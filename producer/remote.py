@@ -14,14 +14,15 @@ from common.database import engine_for, persistently, require_current
 from common.errors import TransientError
 from common.ledger.jobs import RecordedJob, find_job
 from common.ledger.reports import count_images
+from common.ledger.segments import Work
 from common.pipeline import JobState
 from common.settings import Settings
 from producer.feed import Feeder
 from producer.follow import OnTick, Recording, follow
 from producer.locks import output_lock
 from producer.plan import record_found
-from producer.reconcile import finish_job
-from producer.request import Request, check_extension, first_image, make_output, open_or_continue
+from producer.reconcile import finish
+from producer.request import Request, enrol_references, first_image, make_output, open_or_continue
 
 log = logging.getLogger("maskmill.enqueue")
 
@@ -45,18 +46,24 @@ def enqueue_job(
     scanner = request.scanner(request.inputs)
     found = first_image(request, scanner)
     engine = engine_for(settings.database_url)
-    check_extension(engine, request)
+    references = enrol_references(engine, request, settings)
     make_output(request.output)
     with output_lock(request.output):
-        opened = open_or_continue(engine, request)
+        opened = open_or_continue(engine, request, references)
         images = found
         if opened.inputs != request.inputs:
             # Prefixes have come: the enumeration that found the first image knows none.
             scanner = request.scanner(opened.inputs)
-            images = request.select(scanner.images())
+            images = request.select(scanner)
         recording = Recording(
             lambda is_stopped: record_found(
-                engine, opened.job, opened.input_ids, scanner, images, is_stopped=is_stopped
+                engine,
+                opened.job,
+                opened.input_ids,
+                scanner,
+                images,
+                is_stopped=is_stopped,
+                skip_existing=request.skip_existing,
             )
         )
         state = _send(
@@ -68,10 +75,8 @@ def enqueue_job(
     return engine, job, state
 
 
-def send_recorded(
-    engine: Engine, job: RecordedJob, settings: Settings, on_tick: OnTick, *, wait: bool
-) -> JobState:
-    """Send the open images of a recorded job, without looking for new ones.
+def send_recorded(engine: Engine, job: Work, settings: Settings, on_tick: OnTick, *, wait: bool) -> JobState:
+    """Send the open images of a recorded job or segmentation, without looking for new ones.
 
     Raises:
         UnfitError: the broker does not answer or may lose messages.
@@ -86,7 +91,7 @@ def send_recorded(
 def _send(
     app: Celery,
     engine: Engine,
-    job: RecordedJob,
+    job: Work,
     recording: Recording,
     settings: Settings,
     on_tick: OnTick,
@@ -104,7 +109,7 @@ def _send(
             feeder,
             recording,
             on_tick=on_tick,
-            finish=lambda: finish_job(engine, job, settings),
+            finish=lambda: finish(engine, job, settings),
             fail_fast=fail_fast,
         )
     finally:
@@ -112,9 +117,7 @@ def _send(
         feeder.stop()
 
 
-def _feed_all(
-    engine: Engine, job: RecordedJob, feeder: Feeder, recording: Recording, on_tick: OnTick
-) -> JobState:
+def _feed_all(engine: Engine, job: Work, feeder: Feeder, recording: Recording, on_tick: OnTick) -> JobState:
     """Feed until every recorded image has a message; the queues hold no more than the high-water mark."""
     while True:
         recording.check()
@@ -125,7 +128,7 @@ def _feed_all(
             log.warning("%s; going on as soon as it is back", exc)
             time.sleep(1.0)
             continue
-        on_tick(persistently(lambda: count_images(engine, job.id)), is_recorded)
+        on_tick(persistently(lambda: count_images(engine, job.id, desk=job.desk)), is_recorded)
         if is_recorded and sent == 0 and feeder.has_room:
             return "running"
         if sent == 0:

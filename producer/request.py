@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from sqlalchemy import Engine
 
 from common.errors import UsageError
 from common.escaping import escape
+from common.identity import ReferencePicture
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job, remove_job, reopen_job
+from common.ledger.references import ReferenceRow, find_references, store_references
 from common.ledger.reports import image_pages, rows_of
 from common.models import Artifact
 from common.options import JobOptions, extend
+from common.settings import Settings
+from common.version import VERSION
+from producer.boxes import BoxSource, record_given
 from producer.inputs import Input, inside, read_inputs, with_prefixes
+from producer.references import new_rows
 from producer.scan import Found, Scanner, keep_every
+from producer.videos import Videos
+
+_TAKEN_NAMES = (b"logs.csv", b"missed_images.txt", b"maskmill.db", b"maskmill.db-wal", b"maskmill.db-shm")
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,10 @@ class Request:
         follow_symlinks: read linked folders, and links that leave the roots.
         force: start the output's results anew.
         fail_fast: stop at the first failed image.
+        skip_existing: leave out images without a row whose artifacts are in the output already.
+        videos: the indices of the videos among the inputs.
+        boxes: of the detector `manual`.
+        references: pictures of wanted and unwanted people.
     """
 
     inputs: tuple[Input, ...]
@@ -45,16 +57,20 @@ class Request:
     follow_symlinks: bool = False
     force: bool = False
     fail_fast: bool = False
+    skip_existing: bool = False
+    videos: Videos = field(default_factory=Videos)
+    boxes: BoxSource | None = None
+    references: tuple[ReferencePicture, ...] = ()
 
     def scanner(self, inputs: Sequence[Input]) -> Scanner:
         """The enumeration of these inputs."""
-        return Scanner(inputs, self.output, follow_symlinks=self.follow_symlinks)
+        return Scanner(inputs, self.output, follow_symlinks=self.follow_symlinks, videos=self.videos)
 
-    def select(self, found: Iterator[Found]) -> Iterator[Found]:
-        """The images that `--every-n` and `--skip-list` leave."""
+    def select(self, scanner: Scanner) -> Iterator[Found]:
+        """The images that `--every-n` and `--skip-list` leave; the scanner counts the others."""
         if self.every_n == 1 and not self.skip:
-            return found
-        return keep_every(found, self.every_n, self.skip.__contains__)
+            return scanner.images()
+        return keep_every(scanner, self.every_n, self.skip.__contains__)
 
 
 def make_request(
@@ -68,6 +84,9 @@ def make_request(
     follow_symlinks: bool,
     force: bool,
     fail_fast: bool,
+    skip_existing: bool = False,
+    boxes: BoxSource | None = None,
+    references: tuple[ReferencePicture, ...] = (),
 ) -> Request:
     """Check inputs and output; writes nothing.
 
@@ -85,11 +104,23 @@ def make_request(
         follow_symlinks=follow_symlinks,
         force=force,
         fail_fast=fail_fast,
+        skip_existing=skip_existing,
+        boxes=boxes,
+        references=references,
     )
     if any(one.root == request.output and one.kind == "directory" for one in request.inputs):
         raise UsageError(f"--output {escape(output_given)} is the input itself: give another folder")
     if os.path.exists(request.output) and not os.path.isdir(request.output):
         raise UsageError(f"--output {escape(output_given)} is a file: give a folder")
+    for one in request.inputs:
+        for name in _TAKEN_NAMES:
+            if os.path.isdir(os.path.join(one.root, name)):
+                raise UsageError(
+                    f"--input {escape(one.given)}: its folder {escape(name)} has the name of a file that every output "
+                    "has, where its masked pictures would go: rename that folder"
+                )
+        if one.kind == "video":
+            request.videos.index(one.root)
     return request
 
 
@@ -102,11 +133,16 @@ def first_image(request: Request, scanner: Scanner) -> Iterator[Found]:
     Raises:
         UsageError: there is none.
     """
-    images = request.select(scanner.images())
+    images = request.select(scanner)
     first = next(images, None)
     if first is None:
+        scanner.skips.tell()
         given = " ".join(("@" if one.kind == "list" else "") + escape(one.given) for one in request.inputs)
-        raise UsageError(f"--input {given}: no image is in it (.jpg .jpeg .png .bmp .webp .tif .tiff)")
+        links = scanner.skips.outside_links
+        raise UsageError(
+            f"--input {given}: no image is in it (.jpg .jpeg .png .bmp .webp .tif .tiff)"
+            + (f"; {links} links leave the input (read with --follow-symlinks)" if links else "")
+        )
     return chain([first], images)
 
 
@@ -120,8 +156,11 @@ class OpenedJob:
     is_new: bool
 
 
-def open_or_continue(engine: Engine, request: Request) -> OpenedJob:
+def open_or_continue(engine: Engine, request: Request, references: Sequence[ReferenceRow] = ()) -> OpenedJob:
     """Open the job of the output, or continue or extend the one that is there.
+
+    Args:
+        references: those to record with it.
 
     Raises:
         UsageError: an option would change files already there.
@@ -139,29 +178,58 @@ def open_or_continue(engine: Engine, request: Request) -> OpenedJob:
             output_given=request.output_given,
             options=request.options,
             follow_symlinks=request.follow_symlinks,
-            version=version("maskmill"),
+            version=VERSION,
         )
     else:
+        _refuse_rebuilt(request, job)
         job = reopen_job(
             engine, job, options=extend(job.options, request.options), follow_symlinks=request.follow_symlinks
         )
+    store_references(engine, job.id, references)
     inputs = _with_recorded_prefixes(request, job)
     ids = add_inputs(engine, job, inputs)
     found = find_job(engine, name=job.name)
     assert found is not None
+    if request.boxes is not None:
+        record_given(engine, found, request.boxes, inputs)
     return OpenedJob(found, inputs, ids, is_new)
 
 
 def check_extension(engine: Engine, request: Request) -> RecordedJob | None:
-    """The job of the output, if any, after checking that the request only adds to it.
+    """The job of the output that is continued, if any, after checking that the request only adds to it.
 
     Raises:
         UsageError: an option would change files already there.
     """
-    job = find_job(engine, output=request.output)
-    if job is not None and not request.force:
+    job = None if request.force else find_job(engine, output=request.output)
+    if job is not None:
+        _refuse_rebuilt(request, job)
         extend(job.options, request.options)
     return job
+
+
+def _refuse_rebuilt(request: Request, job: RecordedJob) -> None:
+    """Refuse to continue a job whose rows came out of its crops: its sources are not known here."""
+    if any(one.kind == "faces" for one in job.inputs):
+        raise UsageError(
+            f"--output {escape(request.output_given)}: the rows of this output were rebuilt from its crops "
+            "(`maskmill ingest-faces`); use another --output, or --force to start anew"
+        )
+
+
+def enrol_references(engine: Engine | None, request: Request, settings: Settings) -> list[ReferenceRow]:
+    """Check that the request only adds to the output's job; the references that it does not have yet.
+
+    Args:
+        engine: None where there is no database yet.
+
+    Raises:
+        UsageError: an option would change files already there, or a reference shows no face.
+        UnfitError: a model is missing or unfit.
+    """
+    job = None if engine is None else check_extension(engine, request)
+    known = [] if engine is None or job is None else find_references(engine, job.id)
+    return new_rows(request.references, request.options, settings, known)
 
 
 def make_output(output: bytes) -> None:

@@ -9,14 +9,18 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 from common.escaping import escape
 from common.stems import is_image_name
 from producer.inputs import Input, inside
 from producer.lists import ListIndex
 from producer.names import NamesAgain, sorted_names
+from producer.videos import FoundFrame, Videos, frame_of, is_video_name
 
 log = logging.getLogger("maskmill.scan")
+
+_One = TypeVar("_One")
 
 
 @dataclass(slots=True)
@@ -26,6 +30,11 @@ class Skips:
     linked_folders: int = 0
     outside_links: int = 0
     unreadable_folders: list[bytes] = field(default_factory=list)
+    videos: int = 0
+    found: int = 0
+    """Every image met, also those that the command leaves out."""
+    left_out: int = 0
+    """Of these, how many `--every-n`, `--skip-list` and `--skip-existing` leave out."""
 
     def tell(self) -> None:
         """Log what was left out."""
@@ -35,6 +44,8 @@ class Skips:
                 self.linked_folders,
                 self.outside_links,
             )
+        if self.videos:
+            log.warning("left out: %d videos inside folders; give each as an --input of its own", self.videos)
         for folder in self.unreadable_folders:
             log.warning("the folder %s may not be read and is left out", escape(folder))
 
@@ -49,6 +60,7 @@ class Found:
         size: bytes, or None where it could not be asked.
         mtime_ns: time of last change, or None likewise.
         written: a file, or the line of a list, as written; None for what was met in a folder.
+        frame: which frame of a video it is; None for a picture.
     """
 
     position: int
@@ -56,6 +68,7 @@ class Found:
     size: int | None
     mtime_ns: int | None
     written: bytes | None = None
+    frame: FoundFrame | None = None
 
 
 class Scanner:
@@ -65,10 +78,19 @@ class Scanner:
         inputs: in the order given.
         output: real path of the output folder, which is left out.
         follow_symlinks: read linked folders, and links that leave the roots.
+        videos: the indices of the videos among the inputs, and of those to come.
     """
 
-    def __init__(self, inputs: Sequence[Input], output: bytes, *, follow_symlinks: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        output: bytes,
+        *,
+        follow_symlinks: bool = False,
+        videos: Videos | None = None,
+    ) -> None:
         self.inputs = inputs
+        self.videos = videos or Videos()
         self._output = output
         self._follow = follow_symlinks
         self._roots = [one.root for one in inputs]
@@ -91,8 +113,11 @@ class Scanner:
         self.skips = Skips()
         for position, one in enumerate(self.inputs):
             for path, written in self._paths(one):
-                size, mtime_ns = _size_and_mtime(os.path.join(one.root, path))
-                yield Found(position, one.place(path), size, mtime_ns, written)
+                absolute = os.path.join(one.root, path)
+                frame = self._frame(one, absolute)
+                size, mtime_ns = _size_and_mtime(absolute if frame is None else frame.video)
+                self.skips.found += 1
+                yield Found(position, one.place(path), size, mtime_ns, written, frame)
 
     def names_in(self, folder: bytes) -> Iterable[bytes]:
         """Names of all images that lie, in any input, in one folder of the output; each once."""
@@ -100,18 +125,38 @@ class Scanner:
             return NamesAgain(lambda: self._image_names(self.inputs[0], folder))
         return {name for one in self.inputs for name in self._image_names(one, folder)}
 
+    def _frame(self, one: Input, absolute: bytes) -> FoundFrame | None:
+        """The frame that a path under the root of an input stands for, if it is no file of its own."""
+        place = frame_of(absolute) if one.kind in ("video", "list") else None
+        return self.videos.found(*place) if place is not None and os.path.isfile(place[0]) else None
+
     def _rooted_paths(self, one: Input) -> Iterator[tuple[bytes, bytes]]:
         return ((path, one.root) for path, _ in self._paths(one))
 
     def _paths(self, one: Input) -> Iterator[tuple[bytes, bytes | None]]:
         """(path relative to the root, as the user wrote it) in sorted order, each once."""
         if one.kind == "file":
-            yield os.path.basename(one.given), one.given
+            yield from self._given(one, [(os.path.basename(one.given), one.given)])
         elif one.kind == "list":
-            yield from self._index_of(one).entries()
+            yield from self._given(one, self._index_of(one).entries())
+        elif one.kind == "video":
+            yield from ((name, None) for name in self.videos.names(one.root))
         else:
             visited: set[tuple[int, int]] = set()
             yield from ((path, None) for path in self._walk(one.root, b"", visited))
+
+    def _given(self, one: Input, entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """What was named by hand, without links that leave the input."""
+        for path, written in entries:
+            whole = os.path.join(one.root, path)
+            if self._follow or not os.path.islink(whole) or self._stays_inside(whole):
+                yield path, written
+            else:
+                self.skips.outside_links += 1
+
+    def _stays_inside(self, link: bytes) -> bool:
+        target = os.path.realpath(link)
+        return any(inside(target, root) for root in self._roots)
 
     def _index_of(self, one: Input) -> ListIndex:
         if one not in self._indices:
@@ -149,6 +194,8 @@ class Scanner:
                             yield entry.name + b"/"
                     elif is_image_name(entry.name):
                         yield entry.name
+                    elif is_video_name(entry.name):
+                        self.skips.videos += 1
         except OSError:
             self.skips.unreadable_folders.append(folder)
 
@@ -159,8 +206,7 @@ class Scanner:
             elif not self._follow:
                 self.skips.linked_folders += 1
         elif is_image_name(entry.name):
-            target = os.path.realpath(entry.path)
-            if self._follow or any(inside(target, root) for root in self._roots):
+            if self._follow or self._stays_inside(entry.path):
                 yield entry.name
             else:
                 self.skips.outside_links += 1
@@ -175,6 +221,9 @@ class Scanner:
                 yield os.path.basename(one.given)
         elif one.kind == "list":
             yield from self._index_of(one).names_in(below)
+        elif one.kind == "video":
+            if not below:
+                yield from self.videos.names(one.root)
         else:
             with contextlib.suppress(OSError), os.scandir(os.path.join(one.root, below)) as entries:
                 yield from (entry.name for entry in entries if is_image_name(entry.name))
@@ -186,16 +235,20 @@ class Scanner:
         )
 
 
-def batches(images: Iterable[Found], size: int) -> Iterator[list[Found]]:
+def batches(images: Iterable[_One], size: int) -> Iterator[list[_One]]:
     """The images in lists of `size`, the last one shorter."""
     iterator = iter(images)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
-def keep_every(images: Iterable[Found], every_n: int, skip: Callable[[int], bool]) -> Iterator[Found]:
-    """The images whose 0-based index is a multiple of `every_n` and is not skipped."""
-    return (image for index, image in enumerate(images) if index % every_n == 0 and not skip(index))
+def keep_every(scanner: Scanner, every_n: int, skip: Callable[[int], bool]) -> Iterator[Found]:
+    """The images whose 0-based index is a multiple of `every_n` and is not skipped; the others are counted."""
+    for index, image in enumerate(scanner.images()):
+        if index % every_n == 0 and not skip(index):
+            yield image
+        else:
+            scanner.skips.left_out += 1
 
 
 def _size_and_mtime(path: bytes) -> tuple[int | None, int | None]:

@@ -21,6 +21,7 @@ from common.children import end_with_parent
 from common.errors import UnfitError
 from common.settings import Settings
 from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
+from producer.machine import WorkerPlan
 
 log = logging.getLogger("maskmill.run")
 
@@ -70,10 +71,10 @@ class PrivateServices:
 
     Args:
         settings: of the run; the broker is replaced by the private one.
-        stages: the workers to start, each as (stage, processes).
+        plans: the workers to start.
     """
 
-    def __init__(self, settings: Settings, stages: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, settings: Settings, plans: Sequence[WorkerPlan]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="maskmill-", dir=_folder_for_sockets()))
         self._socket = self._folder / "redis.sock"
         self.record = RunRecord(secrets.token_hex(8), self._folder)
@@ -83,7 +84,7 @@ class PrivateServices:
                 "workers": settings.worker_count,
             }
         )
-        self._stages = stages
+        self._plans = plans
         self._redis: subprocess.Popen[bytes] | None = None
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = 0
@@ -95,8 +96,8 @@ class PrivateServices:
             UnfitError: Redis cannot be started.
         """
         self._start_redis()
-        for stage, processes in self._stages:
-            self._start_worker(stage, processes)
+        for plan in self._plans:
+            self._start_worker(plan)
 
     def supervise(self) -> bool:
         """Start again what died; true if something had.
@@ -109,15 +110,15 @@ class PrivateServices:
             log.warning("the private Redis died, starting it again")
             self._start_redis()
             died = True
-        for stage, processes in self._stages:
-            worker = self._workers[stage]
+        for plan in self._plans:
+            worker = self._workers[plan.name]
             if worker.poll() is None:
                 continue
             self._restarts += 1
             if self._restarts > _MAX_RESTARTS or (worker.returncode == 3 and self._restarts > 1):
-                raise UnfitError(f"the {stage} worker ends again and again: {self._last_words()}")
-            log.warning("the %s worker ended (%s), starting it again", stage, worker.returncode)
-            self._start_worker(stage, processes)
+                raise UnfitError(f"the {plan.stage} worker ends again and again: {self._last_words()}")
+            log.warning("the %s worker ended (%s), starting it again", plan.stage, worker.returncode)
+            self._start_worker(plan)
             died = True
         return died
 
@@ -159,9 +160,10 @@ class PrivateServices:
                 time.sleep(0.01)
         client.close()
 
-    def _start_worker(self, stage: str, processes: int) -> None:
-        command = [sys.executable, "-P", "-m", "producer.cli", "worker", "--stage", stage]
-        self._workers[stage] = self._spawn([*command, "--workers", str(processes)], "worker.log")
+    def _start_worker(self, plan: WorkerPlan) -> None:
+        command = [sys.executable, "-P", "-m", "producer.cli", "worker", "--stage", plan.stage]
+        command += ["--workers", str(plan.processes), "--device", plan.device]
+        self._workers[plan.name] = self._spawn(command, "worker.log")
 
     def _spawn(self, command: list[str], log_name: str) -> subprocess.Popen[bytes]:
         with (self._folder / log_name).open("ab") as output:

@@ -20,6 +20,18 @@ def as_json(report: JobReport) -> dict[str, object]:
         "seed": job.options.seed,
         "provider": job.provider,
         "images": {**asdict(report.counts), "open": report.counts.open, "total": report.counts.total},
+        "found": job.found,
+        "left_out": job.left_out,
+        "videos": [
+            {
+                "path": escape(one.path),
+                "frames": one.frames,
+                "counted": one.counted,
+                "is_accurate": one.is_accurate or one.all_seen,
+                "decoded": one.decoded,
+            }
+            for one in report.videos
+        ],
         "faces": report.faces,
         "artifacts": report.artifacts,
         "undrawn": report.undrawn,
@@ -43,6 +55,14 @@ def as_lines(report: JobReport) -> list[str]:
         f"  images: {total} ({counts.done} done, {counts.missed} missed, {counts.failed} failed, "
         f"{counts.open} open)",
         f"  faces: {report.faces}, artifacts: {report.artifacts}, processes: {report.workers}{where}",
+    ]
+    if job.left_out:
+        to_do = (job.found or 0) - job.left_out
+        lines.insert(1, f"  input: {job.found} found, {job.left_out} left out, {to_do} to do")
+    lines += [
+        f"  video {escape(one.path)}: {one.counted} frames were counted, {one.frames} decode"
+        for one in report.videos
+        if one.frames != one.counted
     ]
     if report.undrawn:
         lines.append(f"  left undrawn: {report.undrawn} masks; the reasons are in logs.csv")

@@ -21,7 +21,7 @@ from PIL import Image
 from sqlalchemy import create_engine, text
 
 FINAL = {"done", "missed", "failed"}
-_NOT_ARTIFACTS = re.compile(rb"logs\.csv|missed_images\.txt|maskmill\.db(-wal|-shm)?")
+_NOT_ARTIFACTS = re.compile(rb"logs\.csv|missed_images\.txt|maskmill\.db(-wal|-shm)?|segmentations_.*\.json")
 _CHECKED = [
     "image_path",
     "mask_type",
@@ -119,7 +119,7 @@ def check(out: Path, database_url: str | None = None) -> Facts:
         assert (len(data), hashlib.sha256(data).hexdigest()) == (row["size"], row["sha256"]), path
         with Image.open(io.BytesIO(data)) as picture:
             picture.load()
-            assert picture.format == {b".png": "PNG", b".jpg": "JPEG"}[path[-4:]], path
+            assert picture.format == {b".png": "PNG", b".jpg": "JPEG", b".tif": "TIFF"}[path[-4:]], path
     check_logs(out, facts)
     return facts
 

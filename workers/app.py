@@ -6,14 +6,16 @@ not survive a fork (spec/reliability.md §2). Each child opens its own in `_runt
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
+from celery import Task, signals
 from celery.utils.log import get_task_logger
 
 from common.broker import make_app, send
+from common.envelopes import REFUSAL_TASK
 from common.errors import TransientError
 from common.ledger.dead_letters import record_refusal
 from common.logs import configure_logging
@@ -51,10 +53,14 @@ def _set_up_logging(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _warm_up(**_: Any) -> None:
-    """Import what the tasks need before the first one comes. Not sent in a threads pool: `_runtime` is lazy."""
-    import workers.chunk  # noqa: F401
+    """Import and open what the tasks need while the main process still connects to the broker.
 
-    _runtime()
+    Not sent in a threads pool: `_runtime` is lazy.
+    """
+    import workers.chunk  # noqa: F401
+    from workers.warming import warm_up
+
+    warm_up(_runtime(), app.amqp.queues.consume_from)
 
 
 _sidecars = Sidecars(settings)
@@ -85,7 +91,7 @@ def _work(stage: Stage, message: dict[str, Any]) -> None:
             send(app, onward_stage, onward)
     except MessageRefused as exc:
         log.error("message refused: %s", exc)
-        record_refusal(_runtime().engine, stage, str(exc), message)
+        record_refusal(_runtime().engine, stage, str(exc), json.dumps(message))
     except TransientError as exc:
         # Sent anew instead of retried: a retry would carry the arguments and this text, with its paths, to
         # whoever watches the events.
@@ -103,7 +109,21 @@ def detect(**message: Any) -> None:
     _work("detect", message)
 
 
+@app.task(name=REFUSAL_TASK, bind=True, **_TASK)
+def refuse(task: Task, reason: str, content: str) -> None:
+    """Write down what `common.envelopes` refused; it does not reach the queue's own task."""
+    stage = task.request.delivery_info["routing_key"]
+    log.error("message refused: %s", reason)
+    record_refusal(_runtime().engine, stage, reason, content)
+
+
 @app.task(name=TASK_NAMES["augment"], **_TASK)
 def augment(**message: Any) -> None:
     """Draw the masks and cut the crops of a chunk."""
     _work("augment", message)
+
+
+@app.task(name=TASK_NAMES["segment"], **_TASK)
+def segment(**message: Any) -> None:
+    """Make the maps of the faces of a chunk."""
+    _work("segment", message)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from common.database import persistently
 from common.errors import TransientError, UnfitError
-from common.ledger.claims import Claims, claim, release
-from common.ledger.jobs import RecordedJob, close_job, find_job, note_obstacle
+from common.ledger.claims import ClaimedImage, Claims, claim, release
+from common.ledger.jobs import close_job, note_obstacle
 from common.ledger.results import Failure, store_failures
-from common.pipeline import ChunkMessage, MessageRefused, Stage
+from common.ledger.segments import RecordedRun, Work, find_work
+from common.pipeline import LARGEST_CHUNK, ChunkMessage, MessageRefused, Stage
 from workers.augment import augment_chunk
 from workers.detect import detect_chunk
 from workers.runtime import Runtime
+from workers.segment import segment_chunk
 from workers.times import PartTimes
 
 log = logging.getLogger("maskmill.worker")
+
+_GIVE_BACK_S = 5.0
+"""At least so long a database that is away is waited for, to give claims back."""
 
 Onward = list[tuple[Stage, ChunkMessage]]
 """Messages that follow from a chunk, each with the stage whose queue it goes to."""
@@ -35,10 +41,9 @@ def process_chunk(runtime: Runtime, stage: Stage, message: ChunkMessage) -> Onwa
         TransientError: database or disk are away; the claims are given back.
     """
     engine = runtime.engine
-    times = PartTimes(runtime.storing_s)
-    runtime.storing_s = 0.0
+    times = PartTimes(runtime.between)
     with times.part("sql"):
-        job = persistently(lambda: find_job(engine, name=message.job))
+        job = persistently(lambda: find_work(engine, stage, message.job))
         if job is None:
             raise MessageRefused(f"there is no job {message.job} in this database")
         if job.state != "running":
@@ -57,21 +62,18 @@ def process_chunk(runtime: Runtime, stage: Stage, message: ChunkMessage) -> Onwa
     return onward + _work(runtime, stage, job, claims, times)
 
 
-def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, times: PartTimes) -> Onward:
+def _work(runtime: Runtime, stage: Stage, job: Work, claims: Claims, times: PartTimes) -> Onward:
     ready = list(claims.passed_on)
     held = [image.id for image in claims.images]
     if not held:
-        return _for_augment(job, ready)
+        return _for_augment(runtime, job, ready)
     try:
-        if stage == "detect":
-            ready += detect_chunk(runtime, job, claims.images, times)
-        else:
-            augment_chunk(runtime, job, claims.images, times)
+        ready += _do(runtime, stage, job, claims.images, times)
     except UnfitError as exc:
         reason = str(exc)
         log.error("job %s halted: %s", job.name, reason)
-        persistently(lambda: release(runtime.engine, held, runtime.owner))
-        persistently(lambda: close_job(runtime.engine, job.id, "halted", reason))
+        persistently(lambda: release(runtime.engine, held, runtime.owner, desk=job.desk))
+        persistently(lambda: close_job(runtime.engine, job.id, "halted", reason, desk=job.desk))
         return []
     except SoftTimeLimitExceeded:
         # One that takes too long even alone is counted as a death: after some of them it is failed.
@@ -79,7 +81,12 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
     except TransientError as exc:
         obstacle = str(exc)
         with contextlib.suppress(TransientError):
-            persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
+            # As long as there is time: a claim that is not given back holds until its lease ends.
+            left_s = runtime.settings.soft_time_limit_s - (time.time() - times.started_at)
+            persistently(
+                lambda: release(runtime.engine, held, runtime.owner, desk=job.desk),
+                for_s=max(_GIVE_BACK_S, left_s / 2),
+            )
             persistently(lambda: note_obstacle(runtime.engine, job, obstacle), for_s=5)
         raise
     except Exception as exc:
@@ -91,7 +98,7 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         return []
     except BaseException:
         # The process is told to end.
-        persistently(lambda: release(runtime.engine, held, runtime.owner), for_s=5)
+        persistently(lambda: release(runtime.engine, held, runtime.owner, desk=job.desk), for_s=5)
         raise
     persistently(lambda: note_obstacle(runtime.engine, job, None))
     log.info(
@@ -103,17 +110,32 @@ def _work(runtime: Runtime, stage: Stage, job: RecordedJob, claims: Claims, time
         len(held),
         times.seconds()["total"],
     )
-    return _for_augment(job, ready)
+    return _for_augment(runtime, job, ready)
+
+
+def _do(runtime: Runtime, stage: Stage, job: Work, images: list[ClaimedImage], times: PartTimes) -> list[int]:
+    """The work of the stage; returns the images that now wait for `augment`."""
+    if isinstance(job, RecordedRun):
+        segment_chunk(runtime, job, images, times)
+        return []
+    if stage == "detect":
+        return detect_chunk(runtime, job, images, times)
+    augment_chunk(runtime, job, images, times)
+    return []
 
 
 def _take_apart(
-    runtime: Runtime, stage: Stage, job: RecordedJob, held: list[int], reason: str, *, as_death: bool = False
+    runtime: Runtime, stage: Stage, job: Work, held: list[int], reason: str, *, as_death: bool = False
 ) -> Onward:
     """Give a chunk's images back and send each again alone, so that the culprit is found."""
     log.warning("job %s: %d images are tried alone, since %s", job.name, len(held), reason)
-    persistently(lambda: release(runtime.engine, held, runtime.owner, as_death=as_death))
+    persistently(lambda: release(runtime.engine, held, runtime.owner, as_death=as_death, desk=job.desk))
     return [(stage, ChunkMessage(job.name, (image_id,))) for image_id in held]
 
 
-def _for_augment(job: RecordedJob, ids: list[int]) -> Onward:
-    return [("augment", ChunkMessage(job.name, tuple(sorted(ids))))] if ids else []
+def _for_augment(runtime: Runtime, job: Work, ids: list[int]) -> Onward:
+    """A range of frames may be longer than a chunk: drawing takes longer than finding."""
+    ids, size = sorted(ids), runtime.settings.chunk_size or LARGEST_CHUNK
+    return [
+        ("augment", ChunkMessage(job.name, tuple(ids[at : at + size]))) for at in range(0, len(ids), size)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import cv2
@@ -86,6 +87,10 @@ def target_points(style: str, side: int) -> FloatArray:
     return target
 
 
+_known_target_points = lru_cache(maxsize=64)(target_points)
+"""The same few for every face."""
+
+
 def matrix_for(style: str, points5: FloatArray, points3: FloatArray, side: int) -> Matrix:
     """Compute the transform from the image to the crop of one face.
 
@@ -101,7 +106,7 @@ def matrix_for(style: str, points5: FloatArray, points3: FloatArray, side: int) 
         ValueError: points that coincide, lie on one line (affine), are not finite or have another shape.
     """
     row = STYLES[style]
-    target = target_points(style, side)
+    target = _known_target_points(style, side)
     source = points5 if row.template == "arcface" else points3
     return fit_affine(source, target) if row.transform == "affine" else fit_similarity(source, target)
 

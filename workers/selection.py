@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from common.ledger.results import FaceRow
-from common.options import JobOptions
+from common.options import MAX_FACES, JobOptions
 from workers.detectors.base import Detection
+from workers.identity.decision import Decision
+
+Identify = Callable[[Sequence[int]], Mapping[int, Decision]]
+"""Decides about the faces of one image with these ordinals."""
 
 
-def select_faces(detection: Detection, width: int, height: int, options: JobOptions) -> tuple[FaceRow, ...]:
+def select_faces(
+    detection: Detection, width: int, height: int, options: JobOptions, identify: Identify | None = None
+) -> tuple[FaceRow, ...]:
     """Every detection as a row: accepted ones with an index, rejected ones with the reason.
 
-    Too small ones are rejected first; then `--largest-face` keeps the largest, `--max-faces` those with
-    the highest scores. Accepted faces are numbered in reading order: box centre left to right, then top
-    to bottom.
+    Too small ones are rejected first, then those of other people; then `--largest-face` keeps the largest,
+    `--max-faces` those with the highest scores; of no image more than `MAX_FACES` are accepted. Accepted faces
+    are numbered in reading order: box centre left to right, then top to bottom.
     """
     boxes = [tuple(float(value) for value in box) for box in detection.boxes_xyxy]
     scores = [float(score) for score in detection.scores]
@@ -27,17 +36,20 @@ def select_faces(detection: Detection, width: int, height: int, options: JobOpti
     def accepted() -> list[int]:
         return [k for k, verdict in status.items() if verdict == "accepted"]
 
+    decided = {} if identify is None else dict(identify(accepted()))
+    status.update({k: "rejected:identity" for k, one in decided.items() if not one.is_accepted})
     if options.largest_face:
         by_area = sorted(accepted(), key=lambda k: -(boxes[k][2] - boxes[k][0]) * (boxes[k][3] - boxes[k][1]))
         status.update(dict.fromkeys(by_area[1:], "rejected:not_largest"))
     if options.max_faces is not None:
         by_score = sorted(accepted(), key=lambda k: -scores[k])
         status.update(dict.fromkeys(by_score[options.max_faces :], "rejected:max_faces"))
+    by_score = sorted(accepted(), key=lambda k: -scores[k])
+    status.update(dict.fromkeys(by_score[MAX_FACES:], "rejected:limit"))
     in_reading_order = sorted(
         accepted(), key=lambda k: (boxes[k][0] + boxes[k][2], boxes[k][1] + boxes[k][3], k)
     )
     index_of = {k: index for index, k in enumerate(in_reading_order)}
-    points = detection.points5
     return tuple(
         FaceRow(
             ordinal=k,
@@ -48,7 +60,18 @@ def select_faces(detection: Detection, width: int, height: int, options: JobOpti
             x2=boxes[k][2],
             y2=boxes[k][3],
             score=scores[k],
-            points_5=None if points is None else [[float(x), float(y)] for x, y in points[k]],
+            points_5=points_of(detection, k),
+            angle=0.0 if detection.angles is None else float(detection.angles[k]),
+            identity_rule=decided[k].rule if k in decided else None,
+            wanted_distances=list(decided[k].wanted) if k in decided else None,
+            unwanted_distances=list(decided[k].unwanted) if k in decided else None,
         )
         for k in range(len(boxes))
     )
+
+
+def points_of(detection: Detection, k: int) -> list[list[float]] | None:
+    """The five points of one face as they are stored; None where the detector gave none."""
+    if detection.points5 is None or not np.isfinite(detection.points5[k]).all():
+        return None
+    return [[float(x), float(y)] for x, y in detection.points5[k]]

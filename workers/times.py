@@ -7,39 +7,66 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Between:
+    """What a process did between two chunks, known when the next one begins.
+
+    Attributes:
+        ended_cpu: CPU seconds of the process when the last chunk was stored; 0 before the first.
+        storing_s: wall-clock seconds that storing it took: its own row was written by then.
+        storing_cpu_s: CPU seconds likewise.
+    """
+
+    ended_cpu: float = 0.0
+    storing_s: float = 0.0
+    storing_cpu_s: float = 0.0
 
 
 class PartTimes:
-    """Wall-clock seconds per part of a stage, summed over threads, and totals of the task."""
+    """Wall-clock and CPU seconds per part of a stage, summed over threads, and totals of the task."""
 
-    def __init__(self, carried_over: float = 0.0) -> None:
-        """Start the clock.
+    def __init__(self, between: Between | None = None) -> None:
+        """Start the clocks.
 
         Args:
-            carried_over: seconds of `sql` that the chunk before could not write into its own row.
+            between: what went before in this process; storing counts as `sql` (in CPU seconds as
+                `store`), the rest as `queue` or, before the first chunk, `start`. It is used up by this.
         """
         self.started_at = time.time()
         self._wall = time.perf_counter()
-        self._cpu = time.process_time()
+        self._cpu_start = time.process_time()
         self._parts: dict[str, float] = defaultdict(float)
-        self._parts["sql"] = carried_over
+        self._cpu: dict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
+        if between is not None:
+            self._parts["sql"] = between.storing_s
+            self._cpu["store"] = between.storing_cpu_s
+            self._cpu["queue" if between.ended_cpu else "start"] = self._cpu_start - between.ended_cpu
+            between.storing_s = between.storing_cpu_s = 0.0
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count the body's time to a part."""
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
-            spent = time.perf_counter() - start
+            spent, spent_cpu = time.perf_counter() - start, time.thread_time() - cpu
             with self._lock:
                 self._parts[name] += spent
+                self._cpu[name] += spent_cpu
 
     def seconds(self) -> dict[str, float]:
         """Seconds per part, with `total` (wall clock) and `cpu` (this process) so far."""
         return {
             **self._parts,
             "total": time.perf_counter() - self._wall,
-            "cpu": time.process_time() - self._cpu,
+            "cpu": time.process_time() - self._cpu_start,
         }
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds per part so far; `store`, `queue` and `start` were spent before this chunk began."""
+        return dict(self._cpu)

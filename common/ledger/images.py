@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Row, and_, exists, func, or_, select, update
 
-from common.database import insert_into, reading
-from common.models import Image
-from common.pipeline import OPEN_STATES, STAGE_OF, Stage
+from common.database import execute_many, insert_into, reading
+from common.ledger.desks import JOBS, Desk
+from common.models import Artifact, Image
+from common.pipeline import OPEN_STATES, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class NewImage:
     size: int | None
     mtime_ns: int | None
     written: bytes | None
+    frame_index: int | None = None
+    keyframe_index: int | None = None
 
 
 def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> None:
@@ -40,8 +43,11 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
             "size": one.size,
             "mtime_ns": one.mtime_ns,
             "written": one.written,
+            "frame_index": one.frame_index,
+            "keyframe_index": one.keyframe_index,
             "status": "queued",
             "attempts": 0,
+            "starts": 0,
             "alone_starts": 0,
         }
         for one in images
@@ -49,7 +55,8 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
     if not rows:
         return
     statement = insert_into(engine, Image)
-    fresh: dict[str, Any] = {name: statement.excluded[name] for name in ("size", "mtime_ns", "written")}
+    renewed = ("size", "mtime_ns", "written", "frame_index", "keyframe_index")
+    fresh: dict[str, Any] = {name: statement.excluded[name] for name in renewed}
     statement = statement.on_conflict_do_update(
         index_elements=["job_id", "relative_path"],
         set_={
@@ -80,7 +87,7 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
         ),
     )
     with engine.begin() as connection:
-        connection.execute(statement, rows)
+        execute_many(connection, statement, rows)
 
 
 def has_images(engine: Engine, job_id: int) -> bool:
@@ -98,6 +105,21 @@ def known_stems(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) ->
             )
         )
         return {row.relative_path: row.stem for row in rows}
+
+
+def done_paths(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) -> set[bytes]:
+    """Those of the paths whose image is done and has its artifacts."""
+    with reading(engine) as connection:
+        return set(
+            connection.scalars(
+                select(Image.relative_path).where(
+                    Image.job_id == job_id,
+                    Image.relative_path.in_(relative_paths),
+                    Image.status == "done",
+                    exists().where(Artifact.image_id == Image.id),
+                )
+            )
+        )
 
 
 def owners_of(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) -> dict[bytes, int]:
@@ -127,52 +149,123 @@ def stems_in_folder(engine: Engine, job_id: int, folder: bytes) -> Mapping[bytes
     }
 
 
-def unsent(engine: Engine, job_id: int, limit: int) -> list[tuple[Stage, list[int]]]:
+def rows_at(engine: Engine, job_id: int, relative_paths: Sequence[bytes]) -> list[Row[Any]]:
+    """`id`, `input_id` and `relative_path` of those of the paths that are recorded."""
+    with reading(engine) as connection:
+        return list(
+            connection.execute(
+                select(Image.id, Image.input_id, Image.relative_path).where(
+                    Image.job_id == job_id, Image.relative_path.in_(relative_paths)
+                )
+            )
+        )
+
+
+def unsent(engine: Engine, job_id: int, limit: int, *, desk: Desk = JOBS) -> list[tuple[Stage, list[int]]]:
     """Images that wait for a stage and have no message under way: at most `limit` ids, per stage."""
+    work = desk.work.c
     waiting: list[tuple[Stage, list[int]]] = []
     with reading(engine) as connection:
         # What is further along goes first, so that an interrupted job ends its half-done images.
-        for state in reversed(OPEN_STATES):
+        for state, stage in reversed(desk.stage_of.items()):
             ids = connection.scalars(
-                select(Image.id)
-                .where(Image.job_id == job_id, Image.status == state, Image.sent_at.is_(None))
-                .order_by(Image.id)
+                select(work.id)
+                .where(desk.belongs_to(job_id), work.status == state, work.sent_at.is_(None))
+                .order_by(work.id)
                 .limit(limit)
             ).all()
             if ids:
-                waiting.append((STAGE_OF[state], list(ids)))
+                waiting.append((stage, list(ids)))
     return waiting
 
 
-def mark_sent(engine: Engine, ids: Sequence[int]) -> None:
+def frame_ranges(engine: Engine, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Id → (input, keyframe from which it is decoded) of those of the images that are frames of a video."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(Image.id, Image.input_id, Image.keyframe_index).where(
+                Image.id.in_(ids), Image.keyframe_index.is_not(None)
+            )
+        )
+        return {row.id: (row.input_id, row.keyframe_index) for row in rows}
+
+
+def mark_sent(engine: Engine, ids: Sequence[int], *, desk: Desk = JOBS) -> None:
     """Note that a message for these images is under way."""
     with engine.begin() as connection:
-        connection.execute(update(Image).where(Image.id.in_(ids)).values(sent_at=time.time()))
+        connection.execute(update(desk.work).where(desk.work.c.id.in_(ids)).values(sent_at=time.time()))
 
 
-def forget_sent(engine: Engine, job_id: int, *, before: float) -> int:
+def forget_sent(
+    engine: Engine,
+    job_id: int,
+    *,
+    before: float = float("inf"),
+    ids: Sequence[int] | None = None,
+    desk: Desk = JOBS,
+) -> int:
     """Take the messages of open images sent before a time for lost; returns how many images that are.
 
-    So is that of an image whose claim has run out: its process died or was killed for taking too long.
+    Args:
+        ids: only of these images, and of none that a process still holds.
     """
+    work = desk.work.c
+    lost = [desk.belongs_to(job_id), work.status.in_(OPEN_STATES), work.sent_at < before]
+    if ids is not None:
+        lost += [work.id.in_(ids), _is_held_by_nobody(desk)]
     with engine.begin() as connection:
-        answer = connection.execute(
-            update(Image)
-            .where(
-                Image.job_id == job_id,
-                Image.status.in_(OPEN_STATES),
-                or_(
-                    Image.sent_at < before,
-                    and_(Image.sent_at.is_not(None), Image.claimed_until < time.time()),
-                ),
-            )
-            .values(sent_at=None)
+        return int(connection.execute(update(desk.work).where(*lost).values(sent_at=None)).rowcount)
+
+
+def forget_abandoned(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> int:
+    """Let images be sent again whose claim ran out with their process; returns how many.
+
+    It died, or was killed for taking too long: nobody works on them, whatever becomes of their message.
+    """
+    work = desk.work.c
+    abandoned = (
+        desk.belongs_to(job_id),
+        work.status.in_(OPEN_STATES),
+        work.claimed_until < time.time(),
+        # One that was sent since then is on its way.
+        work.sent_at < work.claimed_until,
+    )
+    with reading(engine) as connection:
+        # Asked first: with a million images the search takes a while, and there is seldom one to change.
+        if connection.execute(select(work.id).where(*abandoned).limit(1)).first() is None:
+            return 0
+    with engine.begin() as connection:
+        return int(connection.execute(update(desk.work).where(*abandoned).values(sent_at=None)).rowcount)
+
+
+def sent_before(
+    engine: Engine, job_id: int, before: float, *, after_id: int, limit: int, desk: Desk = JOBS
+) -> list[int]:
+    """Ids of open images sent before a time that nobody holds, ascending, from behind an id on."""
+    work = desk.work.c
+    query = (
+        select(work.id)
+        .where(
+            desk.belongs_to(job_id),
+            work.status.in_(OPEN_STATES),
+            work.sent_at < before,
+            work.id > after_id,
+            _is_held_by_nobody(desk),
         )
-        return int(answer.rowcount)
+        .order_by(work.id)
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        return list(connection.scalars(query))
 
 
-def count_open(engine: Engine, job_id: int) -> int:
+def _is_held_by_nobody(desk: Desk) -> ColumnElement[bool]:
+    work = desk.work.c
+    return or_(work.claimed_until.is_(None), work.claimed_until < time.time())
+
+
+def count_open(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> int:
     """Images of a job that are not in a final state."""
     with reading(engine) as connection:
-        query = select(func.count()).where(Image.job_id == job_id, Image.status.in_(OPEN_STATES))
+        query = select(func.count()).where(desk.belongs_to(job_id), desk.work.c.status.in_(OPEN_STATES))
         return int(connection.execute(query).scalar_one())

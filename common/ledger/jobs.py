@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -12,7 +13,21 @@ from sqlalchemy import Engine, case, delete, insert, select, update
 
 from common.database import reading
 from common.errors import UsageError
-from common.models import Artifact, Chunk, Face, Image, InputRow, Job, Mask
+from common.escaping import escape
+from common.ledger.desks import JOBS, Desk
+from common.models import (
+    Artifact,
+    Chunk,
+    Face,
+    GivenBox,
+    IdentityReference,
+    Image,
+    InputRow,
+    Job,
+    Mask,
+    SegmentRun,
+    Video,
+)
 from common.options import JobOptions, make_options
 from common.pipeline import OPEN_STATES, ImageState, JobState
 
@@ -40,6 +55,18 @@ class RecordedInput:
     root: bytes
     prefix: bytes
 
+    def shown_path(self, relative_path: bytes, written: bytes | None) -> str:
+        """An image as the user gave it: the input joined with the relative path, escaped.
+
+        Args:
+            relative_path: as it stands in SQL, with the input's prefix.
+            written: the file or the line of a list as the user wrote it, if that was recorded.
+        """
+        if written is not None:
+            return escape(written)
+        below_root = relative_path[len(self.prefix) :].lstrip(b"/") if self.prefix else relative_path
+        return escape(os.path.join(self.given, below_root))
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedJob:
@@ -57,7 +84,25 @@ class RecordedJob:
     started_at: float
     scanned_at: float | None
     finished_at: float | None
+    found: int | None
+    left_out: int | None
     inputs: tuple[RecordedInput, ...]
+
+    @property
+    def desk(self) -> Desk:
+        """Where its work is written down."""
+        return JOBS
+
+
+class HeadLike(Protocol):
+    """A job or a segmentation."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def desk(self) -> Desk: ...
 
 
 def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = None) -> RecordedJob | None:
@@ -83,6 +128,8 @@ def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = 
         started_at=row.started_at,
         scanned_at=row.scanned_at,
         finished_at=row.finished_at,
+        found=row.found,
+        left_out=row.left_out,
         inputs=tuple(RecordedInput(one.id, one.kind, one.given, one.root, one.prefix) for one in inputs),
     )
 
@@ -150,6 +197,8 @@ def reopen_job(
                 started_at=time.time(),
                 scanned_at=None,
                 finished_at=None,
+                found=None,
+                left_out=None,
             )
         )
         if options != job.options:
@@ -226,8 +275,16 @@ def retry_images(engine: Engine, job: RecordedJob, states: Sequence[ImageState])
 
 
 def cancel_job(engine: Engine, job: RecordedJob) -> None:
-    """Set a job that is not done to `cancelled`; its open images stay open, no chunk is begun any more."""
+    """Set a job that is not done to `cancelled`; its open images stay open, no chunk is begun any more.
+
+    So are its segmentations that run.
+    """
     with engine.begin() as connection:
+        connection.execute(
+            update(SegmentRun)
+            .where(SegmentRun.job_id == job.id, SegmentRun.state == "running")
+            .values(state="cancelled", error=None, finished_at=time.time())
+        )
         connection.execute(
             update(Job)
             .where(Job.id == job.id, Job.state != "done")
@@ -235,21 +292,25 @@ def cancel_job(engine: Engine, job: RecordedJob) -> None:
         )
 
 
-def note_obstacle(engine: Engine, job: RecordedJob, obstacle: str | None) -> None:
+def note_obstacle(engine: Engine, job: HeadLike, obstacle: str | None) -> None:
     """Write down what a running job waits for (a full disk, say), or that it goes on."""
     if job.error != obstacle:
         with engine.begin() as connection:
+            heads = job.desk.heads
             connection.execute(
-                update(Job).where(Job.id == job.id, Job.state == "running").values(error=obstacle)
+                update(heads).where(heads.c.id == job.id, heads.c.state == "running").values(error=obstacle)
             )
 
 
-def close_job(engine: Engine, job_id: int, state: JobState, error: str | None = None) -> None:
+def close_job(
+    engine: Engine, job_id: int, state: JobState, error: str | None = None, *, desk: Desk = JOBS
+) -> None:
     """End a running job; one that is not running keeps its state."""
+    heads = desk.heads
     with engine.begin() as connection:
         connection.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.state == "running")
+            update(heads)
+            .where(heads.c.id == job_id, heads.c.state == "running")
             .values(state=state, error=error, finished_at=time.time())
         )
 
@@ -260,6 +321,13 @@ def remove_job(engine: Engine, job_id: int) -> None:
     with engine.begin() as connection:
         for column in (Artifact.image_id, Mask.image_id, Face.image_id):
             connection.execute(delete(column.class_).where(column.in_(images)))
-        for column in (Chunk.job_id, Image.job_id, InputRow.job_id):
+        for column in (
+            Chunk.job_id,
+            GivenBox.job_id,
+            IdentityReference.job_id,
+            Image.job_id,
+            Video.job_id,
+            InputRow.job_id,
+        ):
             connection.execute(delete(column.class_).where(column == job_id))
         connection.execute(delete(Job).where(Job.id == job_id))

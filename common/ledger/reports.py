@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Any
 from sqlalchemy import Engine, Row, func, select
 
 from common.database import reading
+from common.ledger.desks import JOBS, Desk
 from common.ledger.jobs import RecordedJob
+from common.ledger.videos import VideoCount, video_counts
 from common.models import Chunk, Image
-from common.pipeline import FINAL_STATES, OPEN_STATES
+from common.pipeline import FINAL_STATES, OPEN_STATES, STAGES
 
 _PAGE = 1000
 _RATE_WINDOW_S = 60.0
+_PACE_CHUNKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,17 @@ class JobReport:
     images_per_s: float | None
     eta_s: float | None
     workers: int
+    videos: tuple[VideoCount, ...] = ()
 
 
-def count_images(engine: Engine, job_id: int) -> Counts:
+def count_images(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> Counts:
     """Images per state."""
+    status = desk.work.c.status
     with reading(engine) as connection:
         rows = connection.execute(
-            select(Image.status, func.count()).where(Image.job_id == job_id).group_by(Image.status)
+            select(status, func.count()).where(desk.belongs_to(job_id)).group_by(status)
         ).all()
-    return Counts(**{status: count for status, count in rows if status in OPEN_STATES + FINAL_STATES})
+    return Counts(**{state: count for state, count in rows if state in OPEN_STATES + FINAL_STATES})
 
 
 def report(engine: Engine, job: RecordedJob) -> JobReport:
@@ -89,7 +95,9 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
         ).all()
         workers = connection.execute(
             select(func.count(Chunk.worker.distinct())).where(
-                Chunk.job_id == job.id, Chunk.started_at >= job.started_at
+                Chunk.job_id == job.id,
+                Chunk.stage.in_(STAGES),
+                Chunk.started_at >= job.started_at,
             )
         ).scalar_one()
         failures = connection.execute(
@@ -112,6 +120,7 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
         if rate and counts.open and job.scanned_at and job.state == "running"
         else None,
         workers=workers,
+        videos=tuple(video_counts(engine, job.id)) if any(one.kind == "video" for one in job.inputs) else (),
     )
 
 
@@ -126,6 +135,23 @@ def _images_per_s(engine: Engine, job: RecordedJob) -> float | None:
             )
         ).scalar_one()
     return float(finished) / (end - start) if finished and end > start else None
+
+
+def seconds_per_image(engine: Engine, job_id: int) -> float | None:
+    """What an image takes in the slower stage by the clock: the median of the latest chunks; None before any."""
+    slowest = None
+    with reading(engine) as connection:
+        for stage in STAGES:
+            latest = connection.execute(
+                select(Chunk.images, Chunk.seconds)
+                .where(Chunk.job_id == job_id, Chunk.stage == stage)
+                .order_by(Chunk.id.desc())
+                .limit(_PACE_CHUNKS)
+            ).all()
+            if latest:
+                pace = statistics.median(row.seconds["total"] / row.images for row in latest)
+                slowest = max(slowest or 0.0, pace)
+    return slowest
 
 
 def image_pages(engine: Engine, job: RecordedJob) -> Iterator[Sequence[Row[Any]]]:

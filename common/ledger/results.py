@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
 
 from common.database import insert_into, reading
+from common.ledger.desks import JOBS, Desk, desk_of
 from common.models import Artifact, Chunk, Face, Image, Mask
 from common.owner import process_name
-from common.pipeline import WAITS_FOR, Stage
+from common.pipeline import Stage
+from common.version import VERSION
 
 MESSAGE_CHARS = 2000
 """Longest error text kept."""
@@ -44,6 +46,10 @@ class FaceRow:
     y2: float
     score: float
     points_5: list[list[float]] | None
+    angle: float = 0.0
+    identity_rule: int | None = None
+    wanted_distances: list[float] | None = None
+    unwanted_distances: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class ArtifactRow:
     path: bytes
     size: int
     sha256: str
+    pixel_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ class AugmentedImage:
 
 @dataclass(frozen=True, slots=True)
 class ChunkTimes:
-    """What one task did, in how many seconds."""
+    """What one task did, in how many seconds; `cpu` is CPU time by part, `seconds` wall clock."""
 
     stage: Stage
     images: int
@@ -124,6 +131,7 @@ class ChunkTimes:
     undrawn: int
     started_at: float
     seconds: Mapping[str, float]
+    cpu: Mapping[str, float]
 
 
 def store_detections(
@@ -141,11 +149,11 @@ def store_detections(
     """
     now = time.time()
     with engine.begin() as connection:
-        held = _still_held(
+        held = still_held(
             connection, [*(one.image_id for one in detected), *(f.image_id for f in failures)], owner
         )
         mine = [one for one in detected if one.image_id in held]
-        rows = [{"image_id": one.image_id, **asdict(face)} for one in mine for face in one.faces]
+        rows = [{"image_id": one.image_id, **_values(face)} for one in mine for face in one.faces]
         # Of a file that was replaced since, the faces of the old one may still be there.
         connection.execute(delete(Face).where(Face.image_id.in_([one.image_id for one in mine])))
         if rows:
@@ -161,6 +169,7 @@ def store_detections(
                     attempts=bindparam("b_attempts"),
                     finished_at=bindparam("b_finished_at"),
                     detected_by=process_name(owner),
+                    version=VERSION,
                     alone_starts=0,
                     claimed_by=None,
                     claimed_until=None,
@@ -179,8 +188,8 @@ def store_detections(
                     for one in mine
                 ],
             )
-        _fail(connection, [one for one in failures if one.image_id in held], "detect", owner, now)
-        _note_times(connection, job_id, owner, times)
+        note_failures(connection, [one for one in failures if one.image_id in held], "detect", owner, now)
+        note_times(connection, job_id, owner, times)
     return [one.image_id for one in mine if not one.is_missed]
 
 
@@ -196,12 +205,12 @@ def store_augmented(
     """Record an augmented chunk; every file it names is on disk already."""
     now = time.time()
     with engine.begin() as connection:
-        held = _still_held(
+        held = still_held(
             connection, [*(one.image_id for one in augmented), *(f.image_id for f in failures)], owner
         )
         mine = [one for one in augmented if one.image_id in held]
-        masks = [{"image_id": one.image_id, **asdict(row)} for one in mine for row in one.masks]
-        artifacts = [{"image_id": one.image_id, **asdict(row)} for one in mine for row in one.artifacts]
+        masks = [{"image_id": one.image_id, **_values(row)} for one in mine for row in one.masks]
+        artifacts = [{"image_id": one.image_id, **_values(row)} for one in mine for row in one.artifacts]
         points = [{"b_id": face, "b_points": found} for one in mine for face, found in one.points_68.items()]
         for table, rows in ((Mask, masks), (Artifact, artifacts)):
             if rows:
@@ -218,21 +227,24 @@ def store_augmented(
                 .values(
                     status="done",
                     augmented_by=process_name(owner),
+                    version=VERSION,
                     finished_at=now,
                     alone_starts=0,
                     claimed_by=None,
                     claimed_until=None,
                 )
             )
-        _fail(connection, [one for one in failures if one.image_id in held], "augment", owner, now)
-        _note_times(connection, job_id, owner, times)
+        note_failures(connection, [one for one in failures if one.image_id in held], "augment", owner, now)
+        note_times(connection, job_id, owner, times)
 
 
 def store_failures(engine: Engine, stage: Stage, failures: Sequence[Failure], *, owner: str) -> None:
     """Record images that failed before their chunk had any result."""
     with engine.begin() as connection:
-        held = _still_held(connection, [one.image_id for one in failures], owner)
-        _fail(connection, [one for one in failures if one.image_id in held], stage, owner, time.time())
+        held = still_held(connection, [one.image_id for one in failures], owner, desk_of(stage))
+        note_failures(
+            connection, [one for one in failures if one.image_id in held], stage, owner, time.time()
+        )
 
 
 def recorded_artifacts(engine: Engine, ids: Sequence[int]) -> dict[int, set[bytes]]:
@@ -246,43 +258,48 @@ def recorded_artifacts(engine: Engine, ids: Sequence[int]) -> dict[int, set[byte
     return recorded
 
 
-def _still_held(connection: Connection, ids: Sequence[int], owner: str) -> dict[int, int]:
+def still_held(connection: Connection, ids: Sequence[int], owner: str, desk: Desk = JOBS) -> dict[int, int]:
     """Id → attempts of the images that this owner still holds, locked."""
+    work = desk.work.c
     rows = connection.execute(
-        select(Image.id, Image.attempts)
-        .where(Image.id.in_(ids), Image.claimed_by == owner, Image.status.in_(tuple(WAITS_FOR.values())))
-        .order_by(Image.id)
+        select(work.id, work.attempts)
+        .where(work.id.in_(ids), work.claimed_by == owner, work.status.in_(tuple(desk.stage_of)))
+        .order_by(work.id)
         .with_for_update()
     )
     return {row.id: row.attempts for row in rows}
 
 
-def _fail(connection: Connection, failures: Sequence[Failure], stage: Stage, owner: str, now: float) -> None:
+def note_failures(
+    connection: Connection, failures: Sequence[Failure], stage: Stage, owner: str, now: float
+) -> None:
     if not failures:
         return
-    column = {"detect": "detected_by", "augment": "augmented_by"}[stage]
+    column = {"detect": "detected_by", "augment": "augmented_by", "segment": "segmented_by"}[stage]
+    work = desk_of(stage).work
     fixed: dict[str, Any] = {
         "status": "failed",
         "error_stage": stage,
         column: process_name(owner),
+        "version": VERSION,
         "finished_at": now,
         "claimed_by": None,
         "claimed_until": None,
     }
     connection.execute(
-        update(_IMAGES)
-        .where(Image.id == bindparam("b_id"))
+        update(work)
+        .where(work.c.id == bindparam("b_id"))
         .values(error_code=bindparam("b_code"), error_message=bindparam("b_message"), **fixed),
-        [{"b_id": one.image_id, "b_code": one.code, "b_message": _storable(one.message)} for one in failures],
+        [{"b_id": one.image_id, "b_code": one.code, "b_message": storable(one.message)} for one in failures],
     )
 
 
-def _storable(message: str) -> str:
+def storable(message: str) -> str:
     """Text that every database takes: no NUL, no lone surrogate, bounded."""
     return message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")[:MESSAGE_CHARS]
 
 
-def _note_times(connection: Connection, job_id: int, owner: str, times: ChunkTimes) -> None:
+def note_times(connection: Connection, job_id: int, owner: str, times: ChunkTimes) -> None:
     connection.execute(
         insert(Chunk).values(
             job_id=job_id,
@@ -293,6 +310,18 @@ def _note_times(connection: Connection, job_id: int, owner: str, times: ChunkTim
             artifacts=times.artifacts,
             undrawn=times.undrawn,
             started_at=times.started_at,
-            seconds={part: round(value, 6) for part, value in times.seconds.items()},
+            seconds={**_rounded(times.seconds), "cpu_parts": _rounded(times.cpu)},
         )
     )
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {part: round(value, 6) for part, value in seconds.items()}
+
+
+_NAMES = {kind: tuple(one.name for one in fields(kind)) for kind in (FaceRow, MaskRow, ArtifactRow)}
+
+
+def _values(row: FaceRow | MaskRow | ArtifactRow) -> dict[str, Any]:
+    """Name → value; `dataclasses.asdict` would copy every list of points, in twenty times the time."""
+    return {name: getattr(row, name) for name in _NAMES[type(row)]}

@@ -16,7 +16,9 @@ from producer.commands.setting_flags import with_setting_flags
 @click.option(
     "--format", "format_name", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
 )
-@click.option("--table", type=click.Choice(["artifacts", "images", "faces"]), help="What is exported.")
+@click.option(
+    "--table", type=click.Choice(["artifacts", "images", "faces", "segmentations"]), help="What is exported."
+)
 @click.option("--to", metavar="PATH", help="A file, or - for standard output.")
 def command(
     job: str | None,

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
+from common.choices import DetectorName, LandmarksName, Normalization
 from common.kinds import MASK_TYPES, WEARS
-from common.styles import CROP_STYLES
+from common.styles import CROP_FORMATS, CROP_STYLES
 from producer.commands.setting_flags import given_settings, setting_flags
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _FLAGS = [
     click.option("--input", "inputs", multiple=True, required=True, metavar="PATH",
-                 help="An image, a folder (searched in depth) or @list.txt; repeatable."),
+                 help="An image, a folder (searched in depth), a video or @list.txt; repeatable."),
     click.option("--input-root", metavar="DIR", help="Folder that the relative paths of a list are counted from."),
     click.option("--output", default="output", show_default=True, metavar="DIR", help="Where artifacts and exports go."),
     click.option("--follow-symlinks", is_flag=True, help="Read linked folders, and links that leave the input."),
-    click.option("--every-n", type=click.IntRange(1), default=1, metavar="N", help="Only every N-th image, from the first."),
-    click.option("--skip-list", metavar="FILE", help="Leave out the images with these 0-based indices."),
+    click.option("--every-n", type=click.IntRange(1), default=1, metavar="N",
+                 help="Only every N-th image or frame, from the first."),
+    click.option("--skip-list", metavar="FILE", help="Leave out the images or frames with these 0-based indices."),
+    click.option("--skip-existing", is_flag=True, help="Leave out images whose artifacts are in the output already."),
     click.option("--n-augmentations", type=int, default=1, show_default=True, metavar="N", help="Masked variants an image."),
     click.option("--with-original", is_flag=True, help="The same crops of the unmasked original too."),
     click.option("--no-mask", is_flag=True, help="Draw nothing: the original picture and its crops."),
@@ -29,6 +32,8 @@ _FLAGS = [
     click.option("--crop-style", "crop_styles", multiple=True, metavar="STYLE",
                  default=["all"], show_default=True, help=f"{', '.join(CROP_STYLES)}; repeatable. all: the first three."),
     click.option("--crop-size", type=int, default=112, show_default=True, metavar="PX", help="Side of a crop."),
+    click.option("--crop-format", "crop_formats", multiple=True, default=["jpg"], show_default=True, metavar="FORMAT",
+                 help=f"{', '.join(CROP_FORMATS)}; repeatable. png and tif lose nothing and say where they come from."),
     click.option("--mask-type", "mask_types", multiple=True, metavar="TYPE",
                  help=f"{', '.join(MASK_TYPES)}; repeatable; all by default."),
     click.option("--mask-color", "mask_colors", multiple=True, metavar="#RRGGBB",
@@ -43,9 +48,14 @@ _FLAGS = [
     click.option("--save-full", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
                  help="Whole pictures as PNG. auto: with --no-crop or --no-mask."),
     click.option("--labels", is_flag=True, help="Write the alpha of each variant's masks as a PNG."),
-    click.option("--detector", type=click.Choice(["centerface", "rfb"]), default="centerface", show_default=True,
+    click.option("--detector", type=click.Choice(get_args(DetectorName)), default="centerface", show_default=True,
                  help="How faces are found."),
-    click.option("--detector-model", metavar="PATH", help="ONNX file of the detector."),
+    click.option("--detector-model", metavar="PATH", help="ONNX file of the detector, or its description (docs/models.md)."),
+    click.option("--boxes", metavar="FILE",
+                 help="With --detector manual: a CSV as `export --table faces` writes it, the output of another run, or "
+                 "job:NAME of the configured database."),
+    click.option("--rotate", default="", metavar="HOW",
+                 help="Where no face is found upright, turn the picture: on (by 90s), a step (30) or a list (90,270)."),
     click.option("--detect-side", type=int, default=640, show_default=True, metavar="PX",
                  help="Images are reduced to this longer side for detection; more finds smaller faces, slower."),
     click.option("--score", type=float, default=0.5, show_default=True, help="Faces below this score are dropped."),
@@ -54,9 +64,20 @@ _FLAGS = [
     click.option("--largest-face", is_flag=True, help="Keep only the largest face."),
     click.option("--min-face", default="", metavar="SIZE",
                  help="Drop faces with a smaller box diagonal: pixels, or 5% of the short side."),
-    click.option("--landmarks", type=click.Choice(["dlib68", "onnx98"]), default="dlib68", show_default=True,
+    click.option("--filter", "filters", multiple=True, metavar="PATH",
+                 help="Keep only faces of this person: a picture, or a folder of pictures; repeatable."),
+    click.option("--nfilter", "nfilters", multiple=True, metavar="PATH",
+                 help="Leave out faces of this person, likewise."),
+    click.option("--filter-threshold", type=float, metavar="T",
+                 help="Largest distance (1 - cosine) of one person; by default the identity model's own."),
+    click.option("--identity-model", metavar="PATH",
+                 help="ONNX file that compares faces, with a description beside it; dlib's ResNet by default."),
+    click.option("--landmarks", type=click.Choice(get_args(LandmarksName)), default="dlib68", show_default=True,
                  help="How the points of a face are found."),
-    click.option("--landmark-model", metavar="PATH", help="File of the landmark model."),
+    click.option("--landmark-model", metavar="PATH", help="File of the landmark model, or its description."),
+    click.option("--normalization", type=click.Choice(get_args(Normalization)), default="none", show_default=True,
+                 help="What is done to the pixels that the landmark model sees."),
+    click.option("--debug-landmarks", is_flag=True, help="Write the points on a copy of each picture, as a PNG."),
     *setting_flags("device", "models"),
     click.option("--force", is_flag=True, help="Start the results of this output anew."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first failed image."),
@@ -82,13 +103,24 @@ def read_request(flags: dict[str, Any]) -> Any:
         UsageError: something is impossible.
     """
     # Imported here: `--help` needs none of it.
+    from common.errors import UsageError
     from common.options import options_from_flags
     from common.styles import expand_styles
+    from producer.references import identity_options, read_references
     from producer.request import make_request
 
+    boxes = None
+    if flags["boxes"] is not None and flags["detector"] == "manual":
+        from producer.box_argument import read_boxes
+
+        boxes = read_boxes(flags["boxes"], flags["output"], flags.get("database_url"))
+    elif flags["boxes"] is not None:
+        raise UsageError("--boxes is for --detector manual: give both or neither")
+    references = read_references(flags["filters"], flags["nfilters"])
     options = options_from_flags(
         {
             "crop_size": flags["crop_size"],
+            "crop_formats": tuple(one.lower() for one in flags["crop_formats"]),
             "mask_types": flags["mask_types"],
             "mask_colors": flags["mask_colors"],
             "mask_per_face": flags["mask_per_face"],
@@ -97,6 +129,10 @@ def read_request(flags: dict[str, Any]) -> Any:
             "seed": flags["seed"],
             "labels": flags["labels"] and not flags["no_mask"],
             "detector": flags["detector"],
+            "boxes": None if boxes is None else boxes.identity,
+            "rotate": flags["rotate"],
+            "normalization": flags["normalization"],
+            "debug_landmarks": flags["debug_landmarks"],
             "detector_model": _absolute(flags["detector_model"]),
             "detect_side": flags["detect_side"],
             "score": flags["score"],
@@ -106,6 +142,7 @@ def read_request(flags: dict[str, Any]) -> Any:
             "min_face": flags["min_face"],
             "landmarks": flags["landmarks"],
             "landmark_model": _absolute(flags["landmark_model"]),
+            **identity_options(references, flags["filter_threshold"], _absolute(flags["identity_model"])),
         },
         n_augmentations=flags["n_augmentations"],
         no_mask=flags["no_mask"],
@@ -126,6 +163,9 @@ def read_request(flags: dict[str, Any]) -> Any:
         follow_symlinks=flags["follow_symlinks"],
         force=flags["force"],
         fail_fast=flags["fail_fast"],
+        skip_existing=flags["skip_existing"],
+        boxes=boxes,
+        references=references,
     )
 
 
@@ -152,9 +192,13 @@ def require_models(request: Any, settings: Any) -> None:
     from common.weights import find
 
     options = request.options
-    wanted = ((options.detector, options.detector_model), (options.landmarks, options.landmark_model))
+    wanted = [(options.landmarks, options.landmark_model)]
+    if options.detector != "manual":
+        wanted.append((options.detector, options.detector_model))
     for name, explicit in wanted:
         find(name, None if explicit is None else Path(explicit), settings.models)
+    if options.filters_identity and options.identity_model is None:
+        find("dlib-resnet", None, settings.models)
     if options.skip_masked is not None and not os.path.isfile(options.skip_masked):
         raise UnfitError(
             f"--skip-masked {options.skip_masked}: no such file; give the ONNX file of a classifier"
@@ -164,7 +208,8 @@ def require_models(request: Any, settings: Any) -> None:
         from workers.runtime import Runtime
 
         runtime = Runtime(settings)
-        runtime.detector(options)
+        if options.detector != "manual":
+            runtime.detector(options)
         runtime.landmarker(options)
 
 

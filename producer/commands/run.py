@@ -13,7 +13,7 @@ from producer.commands.setting_flags import with_setting_flags
 
 @click.command("run")
 @job_flags
-@with_setting_flags("workers")
+@with_setting_flags("workers", "phases")
 def command(**flags: Any) -> None:
     """Do a whole job on this machine; no service is needed.
 

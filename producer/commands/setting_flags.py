@@ -15,11 +15,12 @@ _TEXTS = {
     "database_url": ("URL", "SQLite or PostgreSQL."),
     "models": ("DIR", "Folder searched first for models."),
     "device": ("DEVICE", "auto, cpu or cuda:N."),
+    "phases": ("HOW", "Models of a process open together, or in turn (serial); auto: by free device memory."),
     "workers": (
         "N",
         "Processes per stage, or auto; with `run` 0 means none: all in this process, for debugging.",
     ),
-    "chunk_size": ("N", "Images a task."),
+    "chunk_size": ("N", "Images a task, or auto: as many as take some seconds."),
     "high_water": ("N", "Messages that may wait in the queues before sending pauses."),
     "durability": ("HOW", "none, chunk or file: what is synced to disk, and how often."),
     "visibility_timeout_s": ("S", "A message that nobody acknowledged comes again after this."),

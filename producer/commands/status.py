@@ -24,7 +24,8 @@ def command(
     from rich.text import Text
 
     from common.ledger.reports import JobReport, report
-    from producer import summary
+    from common.ledger.segments import runs_of
+    from producer import segment_summary, summary
     from producer.jobs import open_database, pick_jobs
 
     engine = open_database(output, database_url)
@@ -32,10 +33,22 @@ def command(
     def reports() -> list[JobReport]:
         return [report(engine, one) for one in pick_jobs(engine, job)]
 
+    def as_values(one: JobReport) -> dict[str, object]:
+        runs = [segment_summary.run_as_json(engine, run) for run in runs_of(engine, one.job)]
+        return {**summary.as_json(one), "segmentations": runs}
+
+    def as_lines(one: JobReport) -> list[str]:
+        runs = [segment_summary.run_as_lines(engine, run) for run in runs_of(engine, one.job)]
+        return [*summary.as_lines(one), *(line for run in runs for line in run)]
+
     def lines(found: list[JobReport]) -> str:
         if as_json:
-            return "\n".join(json.dumps(summary.as_json(one)) for one in found)
-        return "\n".join("\n".join(summary.as_lines(one)) for one in found) or "no jobs yet"
+            return "\n".join(json.dumps(as_values(one)) for one in found)
+        return "\n".join("\n".join(as_lines(one)) for one in found) or "no jobs yet"
+
+    def goes_on(found: list[JobReport]) -> bool:
+        states = [one.job.state for one in found]
+        return "running" in states + [run.state for one in found for run in runs_of(engine, one.job)]
 
     found = reports()
     if not watch:
@@ -44,12 +57,12 @@ def command(
     if as_json:
         while True:
             click.echo(lines(found))
-            if all(one.job.state != "running" for one in found):
+            if not goes_on(found):
                 return
             time.sleep(2)
             found = reports()
     with Live(Text(lines(found)), auto_refresh=False) as live:
-        while any(one.job.state == "running" for one in found):
+        while goes_on(found):
             time.sleep(2)
             found = reports()
             live.update(Text(lines(found)), refresh=True)

@@ -23,6 +23,7 @@ from producer.commands.setting_flags import given_settings, with_setting_flags
 @with_setting_flags(
     "workers",
     "device",
+    "phases",
     "models",
     "broker_url",
     "database_url",

@@ -57,6 +57,7 @@ EXTENSIONS: dict[str, tuple[list[object], list[object], int]] = {
     "fewer variants keep those that are there": (["--n-augmentations", 2], ["--n-augmentations", 1], 18),
     "masks after none": (["--no-mask"], [], 9 + 2 + 9),
     "crops after none": (["--no-crop"], [], 2 + 9),
+    "another format": (["--crop-style", "buffalo"], ["--crop-style", "buffalo", "--crop-format", "png"], 6),
 }
 
 

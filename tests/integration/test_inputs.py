@@ -194,6 +194,24 @@ def test_links_are_read_inside_the_input_and_counted_outside(place: Place) -> No
     assert "1 links" in answer.stderr
 
 
+def test_a_link_given_by_hand_that_leaves_its_folder_is_named(place: Place) -> None:
+    place.add("in/a.jpg", "other/c.jpg")
+    (place.folder / "in" / "leaves.jpg").symlink_to(place.folder / "other" / "c.jpg")
+    answer = place.run("in/leaves.jpg", rc=2)
+    assert "--follow-symlinks" in answer.stderr
+    assert not place.out.exists()
+
+
+@pytest.mark.parametrize("name", ["logs.csv", "missed_images.txt", "maskmill.db"])
+def test_a_folder_with_the_name_of_an_export_is_refused_before_anything_is_written(
+    place: Place, name: str
+) -> None:
+    place.add("in/a.jpg", f"in/{name}/b.jpg")
+    answer = place.run("in", rc=2)
+    assert name in answer.stderr
+    assert not place.out.exists()
+
+
 def test_links_are_followed_when_asked_and_loops_end(place: Place, maskmill: Command) -> None:
     place.add("in/a.jpg", "other/c.jpg")
     inside, other = place.folder / "in", place.folder / "other"

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 from tests.conftest import Command
 from tests.oracle import check
+from tests.unit.test_masks_compress import fine_detail, grid_xy
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -200,3 +202,29 @@ def test_many_variants_do_not_repeat_a_type_and_color(
     check(out)
     worn = [(row["mask_type"], row["mask_color"]) for row in rows_of(out)]
     assert len(worn) == len(set(worn)) == 12
+
+
+def test_a_mask_shows_the_blocks_of_its_jpeg_also_where_it_was_stored_on_its_side(
+    maskmill: Command, tmp_path: Path
+) -> None:
+    upright = Image.fromarray(data.astronaut()[:509, :507])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored row 0 is the right side of the upright picture
+    (tmp_path / "in").mkdir()
+    stored = upright.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "in" / "a.jpg", quality=30, exif=exif)
+    upright.save(tmp_path / "in" / "b.png")
+    out = tmp_path / "out"
+    flags = ["--labels", "--save-full", "always", "--crop-style", "buffalo", "--workers", 0]
+    answer = maskmill("run", "--input", tmp_path / "in", "--output", out, *flags)
+    assert answer.rc == 0, answer.stderr
+    check(out)
+    details = {}
+    for stem in "ab":
+        with Image.open(out / f"{stem}_aug0_mask.png") as label:
+            details[stem] = fine_detail(
+                pixels(out / f"{stem}_aug0_masked.png").astype(np.uint8), np.asarray(label)
+            )
+    # 507 is 3 more than a multiple of 8.
+    assert grid_xy(details["a"]) == (3, 0)
+    assert details["b"].min() > 0.8 * details["b"].mean()

@@ -138,7 +138,9 @@ def test_everything_killed_at_once_is_made_good_by_the_next_run(
 
 
 def test_a_second_run_on_the_same_output_is_refused(running: Running, undisturbed: dict[bytes, str]) -> None:
+    running.process.send_signal(signal.SIGSTOP)  # so that it does not end before the second has tried
     answer = running.maskmill(*running.arguments)
+    running.process.send_signal(signal.SIGCONT)
     assert answer.rc == 2
     assert "in use by another run" in answer.stderr
     assert running.maskmill.end_of(running.process).rc == 0

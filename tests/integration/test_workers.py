@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command, PrivateRedis
+from tests.faults.asked import meeting
 from tests.oracle import check, read_facts, tree
 
 FLAGS = ["--n-augmentations", 2, "--with-original", "--labels", "--save-full", "always"]
@@ -44,7 +45,7 @@ def test_any_number_of_processes_writes_the_same_files(
     out = tmp_path / "out"
     answer = maskmill(
         "run", "--input", pictures, "--output", out, "--workers", workers, "--quiet", *FLAGS,
-        env={"MASKMILL_CHUNK_SIZE": "1"},
+        env={"MASKMILL_CHUNK_SIZE": "1", **(meeting("store", tmp_path / "met") if workers > 1 else {})},
     )  # fmt: skip
     assert (answer.rc, answer.stdout, answer.stderr) == (0, "", "")
     facts = check(out)

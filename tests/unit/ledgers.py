@@ -108,4 +108,6 @@ def augmented(image_id: int, *paths: bytes, reason: str | None = None) -> Augmen
 
 def times(stage: Stage) -> ChunkTimes:
     counts = {one.name: 1 for one in fields(ChunkTimes)}
-    return ChunkTimes(**{**counts, "stage": stage, "started_at": 1.0, "seconds": {"total": 0.5}})  # type: ignore[arg-type]
+    return ChunkTimes(
+        **{**counts, "stage": stage, "started_at": 1.0, "seconds": {"total": 0.5}, "cpu": {"sql": 0.1}}
+    )  # type: ignore[arg-type]

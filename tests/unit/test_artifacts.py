@@ -26,6 +26,13 @@ def test_one_face_has_no_number() -> None:
     ]
 
 
+def test_each_crop_comes_in_each_format_and_the_style_stays_last() -> None:
+    assert paths(JobOptions(crop_styles=BUFFALO, crop_formats=("tif", "png")), [0]) == [
+        b"sub/a_aug0_buffalo.png",
+        b"sub/a_aug0_buffalo.tif",
+    ]
+
+
 def test_several_faces_have_numbers_and_variants_come_one_after_the_other() -> None:
     assert paths(JobOptions(crop_styles=BUFFALO, n_augmentations=2), [0, 1]) == [
         b"sub/a_aug0_face0_buffalo.jpg",

@@ -12,7 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("common", "producer", "workers")
-HEAVY = {"cv2", "onnxruntime", "dlib"}
+HEAVY = {"cv2", "onnxruntime", "dlib", "av"}
 
 
 def modules() -> dict[str, Path]:

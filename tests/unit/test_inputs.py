@@ -30,6 +30,15 @@ def test_the_root_of_a_file_is_its_folder(place: bytes) -> None:
     assert read_inputs(["x/sub/b.jpg"], None) == [Input("file", b"x/sub/b.jpg", place + b"/x/sub")]
 
 
+def test_a_video_is_the_folder_of_its_frames(place: bytes) -> None:
+    Path("x/movie.MP4").touch()
+    root = place + b"/x/movie.MP4"
+    assert read_inputs(["x/movie.MP4", "./x/movie.MP4"], None) == [Input("video", b"x/movie.MP4", root)]
+    assert len(read_inputs(["x", "x/movie.MP4"], None)) == 2
+    Path("frames.txt").write_text("x/movie.MP4/movie_000003.png\n")
+    assert read_inputs(["@frames.txt"], None) == [Input("list", b"frames.txt", root)]
+
+
 def test_the_root_of_a_list_is_the_common_parent_of_its_lines(place: bytes) -> None:
     Path("list.txt").write_text("x/a.jpg\nx/sub/b.jpg\n")
     assert read_inputs(["@list.txt"], None) == [Input("list", b"list.txt", place + b"/x")]
@@ -56,7 +65,8 @@ def test_what_a_folder_would_leave_out_counts_when_it_is_named(place: bytes) -> 
         ("gone", "gone"),
         ("x/gone.jpg", "x/gone.jpg"),
         ("notes.txt", "notes.txt"),
-        ("movie.mp4", "video"),
+        ("@videos.txt", "movie.mp4; a video is an --input of its own"),
+        ("@no_frame.txt", "movie.mp4/other_000001.png, gone.mp4/gone_000001.png"),
         ("@gone.txt", "@gone.txt"),
         ("@empty.txt", "empty"),
         ("@missing.txt", "gone1.jpg, gone2.jpg"),
@@ -69,6 +79,10 @@ def test_an_impossible_input_is_refused_in_one_sentence(place: bytes, given: str
         Path(name).touch()
     Path("missing.txt").write_text("gone1.jpg\nx/a.jpg\ngone2.jpg\n")
     Path("unfit.txt").write_text("x/a.jpg\nnotes.txt\n")
+    Path("videos.txt").write_text("x/a.jpg\nmovie.mp4\n")
+    Path("no_frame.txt").write_text(
+        "movie.mp4/movie_000001.png\nmovie.mp4/other_000001.png\ngone.mp4/gone_000001.png\n"
+    )
     with pytest.raises(UsageError) as caught:
         read_inputs([given], None)
     assert named in str(caught.value)

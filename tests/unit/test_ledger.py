@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from common.ledger.claims import claim
 from common.ledger.images import forget_sent, mark_sent, record_images, stems_in_folder, unsent
 from common.ledger.jobs import add_inputs, close_job, find_job, remove_job, reopen_job
-from common.ledger.reports import count_images
+from common.ledger.reports import count_images, seconds_per_image
 from common.ledger.results import (
     DetectedImage,
     Failure,
@@ -234,3 +235,13 @@ def test_a_removed_job_leaves_no_row(ledger: Ledger) -> None:
     remove_job(ledger.engine, ledger.job.id)
     for table in ("jobs", "inputs", "images", "faces", "masks", "artifacts", "chunks"):
         assert ledger.rows(table) == [], table
+
+
+def test_the_pace_is_the_median_of_the_latest_chunks_in_the_slower_stage(ledger: Ledger) -> None:
+    assert seconds_per_image(ledger.engine, ledger.job.id) is None
+    rows = [("detect", 10, 1.0), *(("augment", 4, 0.8 * k) for k in (50, 1, 1, 1, 2, 1, 1, 1, 1))]
+    for stage, images, total in rows:
+        chunk = replace(times(stage), images=images, seconds={"total": total})  # type: ignore[arg-type]
+        store_detections(ledger.engine, ledger.job.id, [], [], owner="a:1:1.00", times=chunk)
+    # The first chunk, fifty times as slow, is one of nine: eight are looked at.
+    assert seconds_per_image(ledger.engine, ledger.job.id) == pytest.approx(0.2)

@@ -64,6 +64,12 @@ def test_flags_become_files(
         {"max_faces": 0},
         {"seed": 2**63},
         {"detector": "eyes"},
+        {"detector": "manual"},
+        {"boxes": "sha256:0"},
+        {"detector": "manual", "boxes": "sha256:0", "rotate": "on"},
+        {"rotate": "400"},
+        {"normalization": "grey"},
+        {"landmarks": "98"},
         {"unknown": 1},
     ],
 )
@@ -98,7 +104,7 @@ def test_styles_types_and_colors_have_one_form() -> None:
 
 
 def test_options_survive_the_database() -> None:
-    options = from_flags(mask_types=("N95",), min_face="5%", seed=-1, labels=True)
+    options = from_flags(mask_types=("N95",), min_face="5%", seed=-1, labels=True, rotate="22.5")
     assert make_options(options.model_dump(mode="json")) == options
 
 
@@ -114,6 +120,7 @@ RECORDED = JobOptions(n_augmentations=2, crop_styles=("buffalo",))
         ({"crop_styles": ("scale_shift",)}, {"crop_styles": ("buffalo", "scale_shift")}),
         ({"with_original": True}, {"with_original": True}),
         ({"labels": True}, {"labels": True}),
+        ({"debug_landmarks": True}, {"debug_landmarks": True}),
         ({"full_masked": True}, {"full_masked": True}),
         ({"full_original": True}, {"full_original": True}),
     ],
@@ -145,6 +152,13 @@ def test_what_only_adds_files_extends(asked: dict[str, Any], together: dict[str,
         ({"detect_side": 320}, "--detect-side"),
         ({"wears": ("nose-out",)}, "--wear"),
         ({"skip_masked": "/x.onnx"}, "--skip-masked"),
+        ({"boxes": "sha256:0"}, "--boxes"),
+        ({"rotate": (90.0,)}, "--rotate"),
+        ({"normalization": "hist"}, "--normalization"),
+        ({"filters": ("ab" * 32,)}, "--filter"),
+        ({"nfilters": ("ab" * 32,)}, "--nfilter"),
+        ({"filter_threshold": 0.1}, "--filter-threshold"),
+        ({"embedder": "other"}, "--identity-model"),
     ],
 )
 def test_what_would_change_files_is_refused_by_name(change: dict[str, Any], flag: str) -> None:
@@ -157,4 +171,50 @@ def test_every_option_either_adds_or_is_refused() -> None:
     known = {"n_augmentations", "crop_styles", "with_original", "labels", "full_masked", "full_original"}
     known |= {"seed", "crop_size", "mask_types", "mask_colors", "mask_per_face", "detector", "detector_model"}
     known |= {"landmarks", "landmark_model", "score", "nms", "max_faces", "largest_face", "min_face"}
-    assert set(JobOptions.model_fields) == known | {"detect_side", "wears", "skip_masked"}
+    assert set(JobOptions.model_fields) == known | {
+        *("detect_side", "wears", "skip_masked", "debug_landmarks", "crop_formats"),
+        *("boxes", "rotate", "normalization"),
+        *("filters", "nfilters", "filter_threshold", "embedder", "identity_model"),
+    }
+
+
+def test_another_crop_format_adds_files() -> None:
+    jpg = JobOptions(crop_styles=("buffalo",))
+    png = JobOptions(crop_styles=("buffalo",), crop_formats=("png",))
+    assert extend(jpg, png).crop_formats == ("jpg", "png")
+    assert extend(extend(jpg, png), jpg).crop_formats == ("jpg", "png")
+    assert extend(JobOptions(full_masked=True), png).crop_formats == ("png",), "there were no crops yet"
+    assert extend(png, JobOptions(full_masked=True)).crop_formats == ("png",), "none are asked for now"
+    with pytest.raises(UsageError, match="--crop-format"):
+        JobOptions(crop_formats=("gif",))
+
+
+def test_the_key_of_a_job_is_that_of_its_extensions_and_of_no_other() -> None:
+    job = JobOptions(crop_styles=("buffalo",), seed=7)
+    longer = JobOptions(crop_styles=("all",), crop_formats=("png",), n_augmentations=3, labels=True, seed=7)
+    assert job.key == longer.key
+    assert len(job.key) == 16
+    assert job.key != JobOptions(crop_styles=("buffalo",), seed=8).key
+    here, there = (JobOptions(detector_model=path) for path in ("/a/x.onnx", "/b/x.onnx"))
+    assert here.key == there.key, "the same file elsewhere"
+    assert here.identity() == {"detector_model": "x.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "change"),
+    [
+        ({"no_crop": True}, {"crop_size": 224}),
+        ({"no_mask": True}, {"mask_types": ("surgical",)}),
+        ({"no_mask": True}, {"wears": ("hanging",), "mask_per_face": True}),
+    ],
+)
+def test_an_option_that_decided_nothing_as_yet_may_change(
+    flags: dict[str, Any], change: dict[str, Any]
+) -> None:
+    recorded = from_flags(**flags)
+    asked = from_flags(**change)
+    together = extend(recorded, asked)
+    for name in change:
+        assert getattr(together, name) == getattr(asked, name)
+    with pytest.raises(UsageError):
+        extend(together, recorded)

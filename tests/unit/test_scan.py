@@ -95,6 +95,19 @@ def test_links_are_read_inside_the_roots_and_counted_outside(place: Path) -> Non
     assert b"out.jpg" in found("x", "y")
 
 
+def test_links_named_by_hand_are_left_out_and_counted_too(place: Path) -> None:
+    make("x/a.jpg", "y/c.jpg")
+    os.symlink("a.jpg", "x/in.jpg")
+    os.symlink("../y/c.jpg", "x/out.jpg")
+    Path("list.txt").write_text("x/in.jpg\nx/out.jpg\n")
+    for words, names in ((["x/in.jpg"], [b"in.jpg"]), (["x/out.jpg"], []), (["@list.txt"], [b"in.jpg"])):
+        walk = scanner(*words)
+        assert [os.path.basename(one.relative) for one in walk.images()] == names
+        assert walk.skips.outside_links == (words != ["x/in.jpg"])
+    assert found("x/out.jpg", follow=True) == [b"out.jpg"]
+    assert found("x/out.jpg", "y") == [b"out.jpg", b"c.jpg"]
+
+
 def test_links_are_followed_when_asked_and_a_loop_ends(place: Path) -> None:
     make("x/a.jpg", "y/c.jpg")
     os.symlink("../y", "x/folder")
@@ -146,13 +159,19 @@ def test_names_in_a_folder_are_those_of_all_inputs(place: Path) -> None:
 
 def test_every_nth_image_is_counted_from_the_first(place: Path) -> None:
     make(*(f"x/{i}.jpg" for i in range(7)))
-    images = scanner("x").images
-    assert [one.relative for one in keep_every(images(), 3, lambda _: False)] == [
-        b"0.jpg",
-        b"3.jpg",
-        b"6.jpg",
-    ]
-    assert [one.relative for one in keep_every(images(), 2, {0, 1, 4}.__contains__)] == [b"2.jpg", b"6.jpg"]
+    walk = scanner("x")
+    assert [one.relative for one in keep_every(walk, 3, lambda _: False)] == [b"0.jpg", b"3.jpg", b"6.jpg"]
+    assert (walk.skips.found, walk.skips.left_out) == (7, 4)
+
+
+def test_what_is_left_out_is_counted_also_when_an_index_is_out_of_range(place: Path) -> None:
+    make(*(f"x/{i}.jpg" for i in range(7)))
+    walk = scanner("x")
+    skip = {0, 1, 4, 7, 99, -1}.__contains__
+    assert [one.relative for one in keep_every(walk, 1, skip)] == [b"2.jpg", b"3.jpg", b"5.jpg", b"6.jpg"]
+    assert (walk.skips.found, walk.skips.left_out) == (7, 3)
+    assert [one.relative for one in keep_every(walk, 2, skip)] == [b"2.jpg", b"6.jpg"]
+    assert (walk.skips.found, walk.skips.left_out) == (7, 5)
 
 
 def test_a_file_that_vanishes_while_it_is_recorded_ends_nothing(place: Path) -> None:

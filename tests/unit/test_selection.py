@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.ledger.results import FaceRow
-from common.options import JobOptions
+from common.options import MAX_FACES, JobOptions
 from workers.detectors.base import Detection
 from workers.selection import select_faces
 
@@ -77,3 +77,18 @@ def test_the_points_of_the_detector_are_kept() -> None:
     (row,) = select_faces(detection, 50, 50, JobOptions())
     assert row.points_5 == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
     assert row.score == pytest.approx(0.5)
+
+
+def test_of_a_picture_full_of_faces_only_the_likeliest_thousand_are_accepted() -> None:
+    count = MAX_FACES + 50
+    rows = select(
+        [square(k % 40 * 7, k // 40 * 5, 4) for k in range(count)], [1 - k / 10_000 for k in range(count)]
+    )
+    assert [row.status for row in rows] == ["accepted"] * MAX_FACES + ["rejected:limit"] * 50
+    assert sorted(row.face_index for row in rows if row.face_index is not None) == list(range(MAX_FACES))
+
+
+def test_the_limit_counts_what_other_rules_have_left() -> None:
+    boxes = [square(0, 0, 1)] * 100 + [square(5, 5)] * MAX_FACES
+    rows = select(boxes, min_face="5")
+    assert [row.status for row in rows] == ["rejected:min_size"] * 100 + ["accepted"] * MAX_FACES

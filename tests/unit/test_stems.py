@@ -74,6 +74,7 @@ def assert_apart(stems: dict[bytes, bytes]) -> None:
         ([b"a.jpg", b"a_face1.png", b"c.png"], [b"a.jpg", b"a_face1.png", b"c"]),
         ([b"a.jpg", b"a_original.png"], [b"a.jpg", b"a_original.png"]),
         ([b"a.jpg", b"a_masked.png"], [b"a.jpg", b"a_masked.png"]),
+        ([b"a.jpg", b"a_landmarks.png"], [b"a.jpg", b"a_landmarks.png"]),
         ([b"a.jpg", b"a_scale_shift.jpg"], [b"a.jpg", b"a_scale_shift.jpg"]),
         ([b"a.jpg", b"a_original_cropping.jpg"], [b"a.jpg", b"a_original_cropping.jpg"]),
         ([b"a.jpg", b"ab.jpg", b"a_b.jpg"], [b"a", b"ab", b"a_b"]),

@@ -39,11 +39,11 @@ class ChunkTally:
     """What all chunks so far add up to, fed row by row.
 
     Attributes:
-        chunk_size: images that a full chunk has.
+        chunk_size: images that a full chunk has; None: learned, and how full chunks are is not told.
         ended_at: job row id → when the last of its chunks ended, seconds since 1970.
     """
 
-    chunk_size: int
+    chunk_size: int | None
     stage_seconds: dict[str, Histogram] = field(default_factory=dict)
     part_seconds: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     fill: dict[str, Histogram] = field(default_factory=dict)
@@ -58,7 +58,8 @@ class ChunkTally:
         self.stage_seconds.setdefault(stage, Histogram(_SECONDS_BUCKETS)).observe(total)
         for part, value in seconds.items():
             self.part_seconds.setdefault((stage, part), Histogram(_SECONDS_BUCKETS)).observe(value)
-        self.fill.setdefault(stage, Histogram(_FILL_BUCKETS)).observe(chunk.images / self.chunk_size)
+        if self.chunk_size is not None:
+            self.fill.setdefault(stage, Histogram(_FILL_BUCKETS)).observe(chunk.images / self.chunk_size)
         for what in ("images", "faces", "artifacts", "undrawn"):
             self.totals[stage, what] += getattr(chunk, what)
         end = chunk.started_at + total

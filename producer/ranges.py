@@ -1,0 +1,62 @@
+"""How waiting images are cut into tasks: frames of a video in ranges that begin with keyframes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from common.pipeline import MAX_IDS
+
+LONGEST = 4
+"""A range may be so many times as long as other tasks, so that it need not begin between two keyframes."""
+
+
+def pieces(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """The ids in tuples of `size`, the last one shorter."""
+    return (tuple(ids[at : at + size]) for at in range(0, len(ids), size))
+
+
+def cut(
+    ids: Sequence[int], size: int, frames: Mapping[int, tuple[int, int]], *, longest: int | None = None
+) -> Iterator[tuple[int, ...]]:
+    """The ids in tasks of about `size`; frames in ranges that begin with keyframes.
+
+    What is decoded from one keyframe stays together up to `longest` frames, and is cut into equal parts
+    beyond that; short ranges that follow each other are joined.
+
+    Args:
+        ids: ascending.
+        frames: id → (input, keyframe from which it is decoded) of those that are frames.
+        longest: images a task at the most; default: `LONGEST` times `size`.
+    """
+    longest = min(MAX_IDS, max(size, longest or LONGEST * size))
+    waiting: list[int] = []
+    for key, group in groupby(ids, frames.get):
+        members = list(group)
+        limit = size if key is None else longest
+        if len(waiting) + len(members) <= size:
+            waiting += members
+            continue
+        if waiting:
+            yield tuple(waiting)
+            waiting = []
+        parts = -(-len(members) // limit)
+        whole = list(pieces(members, limit if key is None else -(-len(members) // parts)))
+        yield from whole[:-1]
+        waiting = list(whole[-1])
+        if len(waiting) >= size:
+            yield tuple(waiting)
+            waiting = []
+    if waiting:
+        yield tuple(waiting)
+
+
+def without_open_range(ids: list[int], frames: Mapping[int, tuple[int, int]]) -> list[int]:
+    """The ids without the last range, of which more frames may wait behind them; all if there is no other."""
+    last = frames.get(ids[-1]) if ids else None
+    if last is None:
+        return ids
+    end = len(ids)
+    while end and frames.get(ids[end - 1]) == last:
+        end -= 1
+    return ids[:end] or ids

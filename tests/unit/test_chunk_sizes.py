@@ -1,0 +1,72 @@
+"""Chunks take some seconds, whatever an image takes; time is a number that the test moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.pipeline import LARGEST_CHUNK
+from producer.chunk_sizes import FIRST, ChunkSizes, size_for
+
+
+class Clock:
+    """Seconds, moved by hand, and what an image takes."""
+
+    def __init__(self, pace: float | None) -> None:
+        self.s = 100.0
+        self.pace = pace
+        self.asked = 0
+
+    def seconds_per_image(self) -> float | None:
+        self.asked += 1
+        return self.pace
+
+    def sizes(self, fixed: int | None = None) -> ChunkSizes:
+        return ChunkSizes(fixed, self.seconds_per_image, clock=lambda: self.s)
+
+
+@pytest.mark.parametrize(
+    ("pace", "size"),
+    [(0.01, 300), (0.1, 30), (1.4, 2), (50.0, 1), (0.001, LARGEST_CHUNK), (0.0, LARGEST_CHUNK)],
+)
+def test_a_task_takes_about_three_seconds(pace: float, size: int) -> None:
+    assert size_for(pace) == size
+
+
+def test_the_first_chunks_are_small_and_later_ones_grow_to_the_right_size() -> None:
+    clock = Clock(None)
+    sizes = clock.sizes()
+    assert sizes.now() == FIRST
+    assert not sizes.is_known
+    clock.pace = 0.01
+    seen = []
+    for _ in range(5):
+        clock.s += 0.25
+        seen.append(sizes.now())
+    assert seen == [128, 300, 300, 300, 300]
+    assert sizes.is_known
+
+
+def test_chunks_shrink_at_once_when_images_take_longer() -> None:
+    clock = Clock(0.01)
+    sizes = clock.sizes()
+    for _ in range(5):
+        clock.s += 0.25
+        sizes.now()
+    clock.pace = 0.3
+    clock.s += 2.5
+    assert sizes.now() == 10
+
+
+def test_the_ledger_is_asked_now_and_then_only() -> None:
+    clock = Clock(1.0)
+    sizes = clock.sizes()
+    for _ in range(50):
+        clock.s += 0.1
+        sizes.now()
+    assert clock.asked <= 4
+
+
+def test_a_fixed_size_asks_nobody() -> None:
+    clock = Clock(0.01)
+    assert clock.sizes(fixed=7).now() == 7
+    assert clock.asked == 0
