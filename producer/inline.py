@@ -41,6 +41,7 @@ def run_inline(
     # Imported here: no other command of the producer needs the libraries that work on pixels.
     from workers.chunk import process_chunk
     from workers.runtime import Runtime
+    from workers.sources import KeptPictures
 
     try:
         record(lambda: False)
@@ -52,10 +53,11 @@ def run_inline(
             ]
             if not messages:
                 forget_sent(engine, job.id, desk=job.desk)
+            kept = KeptPictures()
             while messages:
                 stage, message = messages.pop()
                 try:
-                    messages += process_chunk(runtime, stage, message)
+                    messages += process_chunk(runtime, stage, message, kept)
                 except TransientError as exc:
                     log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
                     time.sleep(_RETRY_AFTER_S)

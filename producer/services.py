@@ -19,6 +19,7 @@ import redis
 
 from common.children import end_with_parent
 from common.errors import UnfitError
+from common.large_pages import ask_for_large_pages
 from common.settings import Settings
 from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
 from producer.machine import WorkerPlan
@@ -190,6 +191,7 @@ class PrivateServices:
             }
         )
         environment[RUN_VARIABLE] = self.record.token
+        ask_for_large_pages(environment)
         # What the workers' libraries leave in their temporary folder goes with the private one.
         environment["TMPDIR"] = str(self._folder)
         return environment

@@ -19,12 +19,13 @@ from common.envelopes import REFUSAL_TASK
 from common.errors import TransientError
 from common.ledger.dead_letters import record_refusal
 from common.logs import configure_logging
-from common.pipeline import TASK_NAMES, MessageRefused, Stage, read_message
+from common.pipeline import TASK_NAMES, ChunkMessage, MessageRefused, Stage, read_message
 from common.settings import read_settings
 from workers.sidecars import Sidecars
 
 if TYPE_CHECKING:
     from workers.runtime import Runtime
+    from workers.sources import KeptPictures
 
 log = get_task_logger("maskmill.worker")
 
@@ -83,20 +84,52 @@ def _stop_sidecars(**_: Any) -> None:
 
 
 def _work(stage: Stage, message: dict[str, Any]) -> None:
-    from workers.chunk import process_chunk
+    """Work on a message; where this worker augments too, then on the chunk that follows from it at once.
+
+    The message of `detect` is not acknowledged before both are done: if the process dies in between, it comes
+    again, and hands on what is detected.
+    """
+    from workers.sources import KeptPictures
 
     try:
         chunk = read_message(message.get("version"), message.get("job"), message.get("image_ids"))
-        for onward_stage, onward in process_chunk(_runtime(), stage, chunk):
-            send(app, onward_stage, onward)
     except MessageRefused as exc:
-        log.error("message refused: %s", exc)
-        record_refusal(_runtime().engine, stage, str(exc), json.dumps(message))
+        _refuse(stage, exc, json.dumps(message))
+        return
+    if stage == "detect" and "augment" in app.amqp.queues.consume_from:
+        kept = KeptPictures()
+        for following in _do(stage, chunk, kept, keeps="augment"):
+            _do("augment", following, kept)
+    else:
+        _do(stage, chunk)
+
+
+def _do(
+    stage: Stage, chunk: ChunkMessage, kept: KeptPictures | None = None, keeps: Stage | None = None
+) -> list[ChunkMessage]:
+    """Do one stage of a chunk and send what follows from it, but for what goes to the stage `keeps`: that is returned."""
+    from workers.chunk import process_chunk
+
+    following: list[ChunkMessage] = []
+    try:
+        for onward_stage, onward in process_chunk(_runtime(), stage, chunk, kept):
+            if onward_stage == keeps:
+                following.append(onward)
+            else:
+                send(app, onward_stage, onward)
+    except MessageRefused as exc:
+        _refuse(stage, exc, json.dumps(chunk.as_kwargs()))
     except TransientError as exc:
         # Sent anew instead of retried: a retry would carry the arguments and this text, with its paths, to
         # whoever watches the events.
         log.warning("%s; trying again in %d s", exc, _RETRY_AFTER_S)
         send(app, stage, chunk, after_s=_RETRY_AFTER_S)
+    return following
+
+
+def _refuse(stage: Stage, reason: MessageRefused, content: str) -> None:
+    log.error("message refused: %s", reason)
+    record_refusal(_runtime().engine, stage, str(reason), content)
 
 
 # After a child died the message is sent again at most three times; images count their own deaths in SQL.

@@ -27,7 +27,7 @@ from workers.artwork import make_artifacts, stored_points
 from workers.facepoints import FacePoints, find_points, find_points_of_all
 from workers.provenance import Origin
 from workers.runtime import Runtime
-from workers.sources import Sources, attempt, check_relative
+from workers.sources import KeptPictures, attempt, check_relative
 from workers.times import PartTimes
 
 _GROUP_PIXELS = 32_000_000
@@ -35,21 +35,34 @@ _GROUP_PIXELS = 32_000_000
 
 
 def augment_chunk(
-    runtime: Runtime, job: RecordedJob, images: Sequence[ClaimedImage], times: PartTimes
+    runtime: Runtime,
+    job: RecordedJob,
+    images: Sequence[ClaimedImage],
+    times: PartTimes,
+    kept: KeptPictures | None = None,
 ) -> None:
-    """Write the artifacts of claimed images that are not there yet, and store their rows in one commit."""
+    """Write the artifacts of claimed images that are not there yet, and store their rows in one commit.
+
+    Args:
+        kept: has pictures that this process decoded for the detect stage.
+    """
     sources = runtime.sources(job, images)
+
+    def load(image: ClaimedImage) -> ReducedImage:
+        picture = None if kept is None else kept.take(image.id)
+        return sources.load_whole(image, times) if picture is None else picture
+
     inside = Inside(os.path.realpath(runtime.settings.local_path(job.output)))
     augmented: list[AugmentedImage] = []
     failures: list[Failure] = []
     with times.part("sql"):
         recorded = persistently(lambda: recorded_artifacts(runtime.engine, [image.id for image in images]))
     with AtomicWriter(runtime.settings.durability) as writer:
-        for image, ready in _ready(runtime, job, sources, images, failures, times):
+        for image, ready in _ready(runtime, job, load, images, failures, times):
 
             def work(image: ClaimedImage = image, ready: _Ready | None = ready) -> AugmentedImage:
                 with writer.group():
-                    decoded = sources.load_whole(image, times) if ready is None else ready.decoded
+                    decoded = load(image) if ready is None else ready.decoded
                     there = recorded.get(image.id, set())
                     points = None if ready is None else ready.points
                     return augment_image(runtime, job, inside, image, decoded, there, writer, times, points)
@@ -141,7 +154,7 @@ class _Ready:
 def _ready(
     runtime: Runtime,
     job: RecordedJob,
-    sources: Sources,
+    load: Callable[[ClaimedImage], ReducedImage],
     images: Sequence[ClaimedImage],
     failures: list[Failure],
     times: PartTimes,
@@ -156,7 +169,7 @@ def _ready(
         return
     group: list[tuple[ClaimedImage, ReducedImage]] = []
     for image in images:
-        loaded = attempt(job, image, lambda image=image: sources.load_whole(image, times))  # type: ignore[misc]
+        loaded = attempt(job, image, lambda image=image: load(image))  # type: ignore[misc]
         if isinstance(loaded, Failure):
             failures.append(loaded)
             continue

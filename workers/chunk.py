@@ -19,6 +19,7 @@ from workers.augment import augment_chunk
 from workers.detect import detect_chunk
 from workers.runtime import Runtime
 from workers.segment import segment_chunk
+from workers.sources import KeptPictures
 from workers.times import PartTimes
 
 log = logging.getLogger("maskmill.worker")
@@ -30,11 +31,16 @@ Onward = list[tuple[Stage, ChunkMessage]]
 """Messages that follow from a chunk, each with the stage whose queue it goes to."""
 
 
-def process_chunk(runtime: Runtime, stage: Stage, message: ChunkMessage) -> Onward:
+def process_chunk(
+    runtime: Runtime, stage: Stage, message: ChunkMessage, kept: KeptPictures | None = None
+) -> Onward:
     """Work on the images of a message that still wait for this stage.
 
     A message that comes twice, late or out of order changes nothing: only images that are in the right
     state and that nobody else holds are touched.
+
+    Args:
+        kept: carries pictures from `detect` to `augment`, where one process does both.
 
     Raises:
         MessageRefused: no such job.
@@ -59,16 +65,18 @@ def process_chunk(runtime: Runtime, stage: Stage, message: ChunkMessage) -> Onwa
     if claims.alone:
         log.warning("job %s: a process died over %d images, trying each alone", job.name, len(claims.alone))
     onward: Onward = [(stage, ChunkMessage(job.name, (image_id,))) for image_id in claims.alone]
-    return onward + _work(runtime, stage, job, claims, times)
+    return onward + _work(runtime, stage, job, claims, times, kept)
 
 
-def _work(runtime: Runtime, stage: Stage, job: Work, claims: Claims, times: PartTimes) -> Onward:
+def _work(
+    runtime: Runtime, stage: Stage, job: Work, claims: Claims, times: PartTimes, kept: KeptPictures | None
+) -> Onward:
     ready = list(claims.passed_on)
     held = [image.id for image in claims.images]
     if not held:
         return _for_augment(runtime, job, ready)
     try:
-        ready += _do(runtime, stage, job, claims.images, times)
+        ready += _do(runtime, stage, job, claims.images, times, kept)
     except UnfitError as exc:
         reason = str(exc)
         log.error("job %s halted: %s", job.name, reason)
@@ -113,14 +121,21 @@ def _work(runtime: Runtime, stage: Stage, job: Work, claims: Claims, times: Part
     return _for_augment(runtime, job, ready)
 
 
-def _do(runtime: Runtime, stage: Stage, job: Work, images: list[ClaimedImage], times: PartTimes) -> list[int]:
+def _do(
+    runtime: Runtime,
+    stage: Stage,
+    job: Work,
+    images: list[ClaimedImage],
+    times: PartTimes,
+    kept: KeptPictures | None,
+) -> list[int]:
     """The work of the stage; returns the images that now wait for `augment`."""
     if isinstance(job, RecordedRun):
         segment_chunk(runtime, job, images, times)
         return []
     if stage == "detect":
-        return detect_chunk(runtime, job, images, times)
-    augment_chunk(runtime, job, images, times)
+        return detect_chunk(runtime, job, images, times, kept)
+    augment_chunk(runtime, job, images, times, kept)
     return []
 
 

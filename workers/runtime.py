@@ -88,7 +88,16 @@ class Runtime:
     @property
     def decode_threads(self) -> int:
         """Threads that decode while the detector runs."""
-        return max(2, usable_cores() // max(1, self.settings.worker_count))
+        return max(2, self._cores)
+
+    @property
+    def has_one_core(self) -> bool:
+        """This process has one core for everything."""
+        return self._cores <= 1
+
+    @property
+    def _cores(self) -> int:
+        return usable_cores() // max(1, self.settings.worker_count)
 
     def detector(self, options: JobOptions) -> Detector:
         """The detector that a job asks for, opened once.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -71,6 +72,17 @@ class Sources:
         check_relative(below_root)
         return below_root
 
+    def announce(self, image: ClaimedImage) -> None:
+        """Let the system read an image's file ahead, without waiting; what is wrong with it shows when it is read."""
+        if image.frame_index is not None or not hasattr(os, "posix_fadvise"):
+            return
+        with contextlib.suppress(OSError, ValueError, ImageError):
+            descriptor = os.open(self.path(image), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
+
     def load(self, image: ClaimedImage, times: PartTimes) -> ImageBgr:
         """Read and decode an image.
 
@@ -98,6 +110,34 @@ class Sources:
             data = read_source(self.path(image), roots=self.roots, expect=expect)
         with times.part("decode"):
             return decode_reduced(data, side)
+
+
+@dataclass
+class KeptPictures:
+    """Decoded pictures that the next stage of the same process needs: they are not read and decoded again.
+
+    Only whole pictures are kept; those that were reduced while decoding have other pixels. What finds no
+    room is decoded again.
+
+    Attributes:
+        room: bytes that are left.
+    """
+
+    room: int = 48 << 20
+    _pictures: dict[int, ReducedImage] = field(default_factory=dict)
+
+    def keep(self, image_id: int, picture: ReducedImage) -> None:
+        """Keep a picture, if it is whole and there is room."""
+        if picture.factor == 1 and picture.image_bgr.nbytes <= self.room:
+            self.room -= picture.image_bgr.nbytes
+            self._pictures[image_id] = picture
+
+    def take(self, image_id: int) -> ReducedImage | None:
+        """The picture, once; None where it was not kept."""
+        picture = self._pictures.pop(image_id, None)
+        if picture is not None:
+            self.room += picture.image_bgr.nbytes
+        return picture
 
 
 def check_relative(path: bytes) -> None:

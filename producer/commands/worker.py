@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from common.large_pages import begin_again_with_large_pages
 from common.pipeline import STAGES
 from producer.commands.setting_flags import given_settings, with_setting_flags
 
@@ -39,6 +40,7 @@ def command(stage: str, **flags: Any) -> None:
 
     SIGTERM ends it in order: what is under way has 8 seconds, the rest goes back to the queue.
     """
+    begin_again_with_large_pages()
     _set_environment(flags)
     from common.database import require_current
     from common.errors import UsageError
