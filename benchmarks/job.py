@@ -38,7 +38,13 @@ def bench_options(detect_side: int | None) -> JobOptions:
 
 
 def measure(
-    title: str, folder: Path, options: JobOptions, workers: int, repeat: int, flags: Sequence[str]
+    title: str,
+    folder: Path,
+    options: JobOptions,
+    workers: int,
+    repeat: int,
+    flags: Sequence[str],
+    scratch: Path,
 ) -> None:
     """Measure one folder in every way and print its table."""
     paths = sorted(folder.iterdir())
@@ -48,9 +54,9 @@ def measure(
     floors: list[Floor] = []
     for _ in range(repeat):
         floors.append(measure_floor(paths[::step], options.model_dump(), workers))
-        run_loop(ways["loop"], paths, options)
+        run_loop(ways["loop"], paths, options, scratch)
         for name in dict.fromkeys((one, many)):
-            run_command(ways[name], folder, flags)
+            run_command(ways[name], folder, flags, scratch)
     print_table(title, len(paths), floors, ways, many)
 
 
@@ -136,13 +142,13 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.profile is not None:
             for kind, folder in folders.items():
                 target = arguments.profile.with_name(f"{kind}-{arguments.profile.name}")
-                run_command(Way(arguments.workers), folder, flags, target)
+                run_command(Way(arguments.workers), folder, flags, Path(scratch), target)
                 print(f"{target}: stacks folded, each with its samples")
             return
         print("one variant, three crops a face, whole pictures; see docs/performance.md")
         for kind, folder in folders.items():
             title = f"{kind} ({KINDS[kind]})" if kind in KINDS else kind
-            measure(title, folder, options, arguments.workers, arguments.repeat, flags)
+            measure(title, folder, options, arguments.workers, arguments.repeat, flags, Path(scratch))
 
 
 if __name__ == "__main__":

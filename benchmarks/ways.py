@@ -69,62 +69,66 @@ class Way:
         )
 
 
-def run_loop(way: Way, paths: Sequence[Path], options: JobOptions) -> None:
-    """One process, one picture after the other, without queue and database."""
+def run_loop(way: Way, paths: Sequence[Path], options: JobOptions, scratch: Path) -> None:
+    """One process, one picture after the other, without queue and database.
+
+    Args:
+        scratch: where the files go. They stay: for a minute after many files were deleted, ext4 takes ten times as
+            long to make new ones (it passes over inodes that were freed just now).
+    """
     runtime = Runtime(read_settings())
     start_cpu = time.process_time()
     runtime.detector(options)
     runtime.landmarker(options)
     load_cpu = time.process_time() - start_cpu
     way.faces = 0
-    with tempfile.TemporaryDirectory() as output:
-        times = PartTimes()
-        for path in paths:
-            with times.part("read"):
-                data = read_source(os.fsencode(path), roots=None)
-            with times.part("decode"):
-                decoded = decode_reduced(data, None)
-            name = os.fsencode(path.name)
-            faces, files = preview_image(runtime, options, decoded, name, os.fsencode(path.stem), times)
-            way.faces += faces
-            with times.part("write"), AtomicWriter("none") as writer:
-                for relative, content in files.items():
-                    writer.stage(os.path.join(os.fsencode(output), relative), content)
-                writer.commit()
-        seconds, cpu = times.seconds(), times.cpu_seconds()
+    output = tempfile.mkdtemp(dir=scratch)
+    times = PartTimes()
+    for path in paths:
+        with times.part("read"):
+            data = read_source(os.fsencode(path), roots=None)
+        with times.part("decode"):
+            decoded = decode_reduced(data, None)
+        name = os.fsencode(path.name)
+        faces, files = preview_image(runtime, options, decoded, name, os.fsencode(path.stem), times)
+        way.faces += faces
+        with times.part("write"), AtomicWriter("none") as writer:
+            for relative, content in files.items():
+                writer.stage(os.path.join(os.fsencode(output), relative), content)
+            writer.commit()
+    seconds, cpu = times.seconds(), times.cpu_seconds()
     way.seconds.append(seconds["total"])
     way.steady.append(seconds["total"])
     way.cpu.append({**cpu, "start": load_cpu, "other": max(0.0, seconds["cpu"] - sum(cpu.values()))})
 
 
-def run_command(way: Way, folder: Path, flags: Sequence[str], profile: Path | None = None) -> None:
-    """The real command, with its own Redis, workers and database."""
-    with tempfile.TemporaryDirectory() as scratch:
-        output = os.path.join(scratch, "out")
-        command = [sys.executable, "-P", "-m", "producer.cli", "run", "--input", str(folder)]
-        command += ["--output", output, "--workers", str(way.processes), "--json", "--quiet", *flags]
-        if profile is not None:
-            # Beside this Python first: its folder need not be on PATH.
-            found = shutil.which("py-spy", path=os.path.dirname(sys.executable)) or shutil.which("py-spy")
-            if found is None:
-                raise UnfitError("--profile needs py-spy, and there is none: pip install py-spy")
-            sampler = [found, "record", "--subprocesses", "--idle", "--rate", "200", "--format", "raw"]
-            command = [*sampler, "--output", str(profile), "--", *command]
-        started = time.time()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        with Watcher(process) as watcher:
-            answer, _ = process.communicate()
-        ended = time.time()
-        if process.returncode != 0:
-            raise SystemExit(f"the command ended with {process.returncode}: {' '.join(command)}")
-        way.seconds.append(ended - started)
-        # A profiler writes to standard output too.
-        summary = next(line for line in answer.splitlines() if line.startswith("{"))
-        way.faces = json.loads(summary)["faces"]
-        chunks = _chunks_of(output)
-        first = min(
-            os.stat(path).st_mtime for path in Path(output).rglob("*") if path.suffix in (".png", ".jpg")
-        )
+def run_command(
+    way: Way, folder: Path, flags: Sequence[str], scratch: Path, profile: Path | None = None
+) -> None:
+    """The real command, with its own Redis, workers and database; its files stay in `scratch`, as with `run_loop`."""
+    output = os.path.join(tempfile.mkdtemp(dir=scratch), "out")
+    command = [sys.executable, "-P", "-m", "producer.cli", "run", "--input", str(folder)]
+    command += ["--output", output, "--workers", str(way.processes), "--json", "--quiet", *flags]
+    if profile is not None:
+        # Beside this Python first: its folder need not be on PATH.
+        found = shutil.which("py-spy", path=os.path.dirname(sys.executable)) or shutil.which("py-spy")
+        if found is None:
+            raise UnfitError("--profile needs py-spy, and there is none: pip install py-spy")
+        sampler = [found, "record", "--subprocesses", "--idle", "--rate", "200", "--format", "raw"]
+        command = [*sampler, "--output", str(profile), "--", *command]
+    started = time.time()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with Watcher(process) as watcher:
+        answer, _ = process.communicate()
+    ended = time.time()
+    if process.returncode != 0:
+        raise SystemExit(f"the command ended with {process.returncode}: {' '.join(command)}")
+    way.seconds.append(ended - started)
+    # A profiler writes to standard output too.
+    summary = next(line for line in answer.splitlines() if line.startswith("{"))
+    way.faces = json.loads(summary)["faces"]
+    chunks = _chunks_of(output)
+    first = min(os.stat(path).st_mtime for path in Path(output).rglob("*") if path.suffix in (".png", ".jpg"))
     way.first_artifact.append(first - started)
     _add(way, watcher.by_role(), chunks, ended)
 

@@ -166,8 +166,14 @@ class AtomicWriter:
         try:
             if self._durability == "chunk":
                 temporaries.sync_file_systems(entry.temporary for entry in self._staged)
-            for entry in self._staged:
-                os.replace(entry.temporary, entry.final)
+            waiting, self._staged = self._staged, []
+            for place, entry in enumerate(waiting):
+                try:
+                    os.replace(entry.temporary, entry.final)
+                except BaseException:
+                    # What has its final name stays; the rest is discarded below.
+                    self._staged = waiting[place:]
+                    raise
             if self._durability != "none":
                 for folder in sorted({os.path.dirname(final) or b"." for final in finals}):
                     temporaries.sync_path(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -72,7 +73,7 @@ def read_compression(picture: Image.Image, orientation: int) -> JpegCompression 
     step_wh = _chroma_step(luma[1:3], [component[1:3] for component in chroma])
     if step_wh is None or len(table) != _LUMINANCE.size or min(table) < 1:
         return None
-    quality = _nearest_quality(table)
+    quality = _nearest_quality(tuple(table))
     return None if quality > BEST_QUALITY else JpegCompression(quality, step_wh, orientation)
 
 
@@ -84,7 +85,8 @@ def _chroma_step(luma: Sequence[int], chroma: Sequence[Sequence[int]]) -> tuple[
     return None
 
 
-def _nearest_quality(table: list[int]) -> int:
+@lru_cache(maxsize=256)
+def _nearest_quality(table: tuple[int, ...]) -> int:
     """Return the quality, 1 to 100, whose table has the least mean ratio to this one; exact for tables of that scale."""
     return int(_QUALITIES[np.abs(_LOG_TABLES - np.log(table)).sum(axis=1).argmin()])
 

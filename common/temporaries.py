@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from common.errors import ImageError, TransientError
 from common.escaping import escape
@@ -104,8 +105,10 @@ def sync_file_systems(paths: Iterable[bytes]) -> None:
         for path in paths:
             sync_path(path)
         return
+    # The files of one folder lie on one file system.
+    of_folder = {os.path.dirname(path): path for path in paths}
     seen: set[int] = set()
-    for path in paths:
+    for path in of_folder.values():
         device = os.lstat(path).st_dev
         if device not in seen:
             seen.add(device)
@@ -134,6 +137,7 @@ def write_error(exc: OSError, path: bytes) -> TransientError | ImageError:
     return ImageError("forbidden" if exc.errno in (errno.EACCES, errno.EPERM) else "io-error", message)
 
 
+@lru_cache(maxsize=1)
 def _find_syncfs() -> Callable[[bytes], None] | None:
     """Wrap the C library's `syncfs`; None where there is none (macOS)."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

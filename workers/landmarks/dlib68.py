@@ -24,7 +24,7 @@ from workers.landmarks.points import five_points
 from workers.landmarks.squares import Square, fit_square, square_from_box, square_from_points
 from workers.sessions import Provider
 
-_SURE = 0.035
+_SURE = 0.042
 """Where detector and predictor agree to this (mean distance of the five points, in sides of the square) a second
 pass gains nothing (docs/decisions.md)."""
 
