@@ -28,7 +28,7 @@ from producer.signals import Interrupted, signals_ignored
 log = logging.getLogger("maskmill.run")
 
 _FIRST_IMAGE_POLL_S = 0.01
-_FIRST_SIZE = 4
+_FIRST_SIZE = 1
 _FIRST_PER_WORKER = 3
 _DRAIN_S = 8.0
 """So long chunks under way may take to end; a second Ctrl-C ends the waiting."""

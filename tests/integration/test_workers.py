@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.conftest import Command, PrivateRedis
 from tests.faults.asked import meeting
@@ -50,11 +51,24 @@ def test_any_number_of_processes_writes_the_same_files(
     assert (answer.rc, answer.stdout, answer.stderr) == (0, "", "")
     facts = check(out)
     assert tree(out) == expected
-    processes = {row["augmented_by"] for row in facts.images.values() if row["status"] == "done"}
+    done = [row for row in facts.images.values() if row["status"] == "done"]
+    processes = {row["augmented_by"] for row in done}
     assert len(processes) == 1 if workers == 1 else len(processes) >= 2
+    # A process that serves both stages does them one after the other, and decodes a picture once.
+    assert all(row["detected_by"] == row["augmented_by"] for row in done)
+    assert decoding_stages(f"sqlite:///{out}/maskmill.db") == {"detect"}
     assert maskmill.processes() == []
     # ONNX Runtime keeps a file of its own there, `.ses`.
     assert [path.name for path in maskmill.temporary.iterdir() if path.name != ".ses"] == []
+
+
+def decoding_stages(database: str) -> set[str]:
+    """The stages whose chunks spent time on decoding."""
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT stage, seconds FROM chunks")).all()
+    engine.dispose()
+    return {row.stage for row in rows if "decode" in json.loads(row.seconds)}
 
 
 def test_enqueue_and_a_worker_do_the_same_on_redis_and_postgresql(
@@ -106,6 +120,7 @@ def test_plain_celery_workers_do_one_stage_each(
     augmented = {row["augmented_by"] for row in facts.images.values() if row["status"] == "done"}
     assert len(detected) == len(augmented) == 1
     assert detected != augmented
+    assert decoding_stages(database) == {"detect", "augment"}
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
