@@ -117,9 +117,10 @@ class CenterFace:
     ) -> Detection:
         boxes, scores, points = candidates
         factors = _reduction(size_wh, self._side)
-        boxes, points = boxes / np.tile(factors, 2), points / factors
+        boxes, points = boxes / np.concatenate([factors, factors]), points / factors
         inside = touching_image(boxes, size_wh)
-        boxes, scores, points = boxes[inside], scores[inside], points[inside]
+        if not inside.all():
+            boxes, scores, points = boxes[inside], scores[inside], points[inside]
         kept = nms(boxes, scores, self._nms_iou)
         return rounded(clip_boxes(boxes[kept], size_wh), scores[kept], points[kept])
 
@@ -283,12 +284,18 @@ def _decode(
         points: (10, h, w), y and x of five points in turn, from the box's top left, in heights and widths.
         score: cells below this are left out.
     """
-    rows, columns = np.nonzero(heat >= score)
-    cells_yx = np.stack([rows, columns], axis=1).astype(np.float64)
-    sides_yx = np.exp(scale[:, rows, columns].T.astype(np.float64)) * _CELL
-    centres_yx = (cells_yx + 0.5 + offset[:, rows, columns].T) * _CELL
+    # Flat: looked up by row and column it takes twice as long.
+    places = np.flatnonzero(heat >= score)
+    cells_yx = np.stack(np.divmod(places, heat.shape[1]), axis=1).astype(np.float64)
+    sides_yx = np.exp(_at(scale, places)) * _CELL
+    centres_yx = (cells_yx + 0.5 + _at(offset, places)) * _CELL
     corners_yx = centres_yx - sides_yx / 2
-    fractions_yx = points[:, rows, columns].T.reshape(-1, 5, 2).astype(np.float64)
+    fractions_yx = _at(points, places).reshape(-1, 5, 2)
     points_yx = corners_yx[:, None] + fractions_yx * sides_yx[:, None]
     boxes = np.concatenate([corners_yx[:, ::-1], (corners_yx + sides_yx)[:, ::-1]], axis=1)
-    return boxes, heat[rows, columns].astype(np.float64), points_yx[..., ::-1]
+    return boxes, heat.ravel()[places].astype(np.float64), points_yx[..., ::-1]
+
+
+def _at(maps: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+    """Return (N, C) float64, what (C, h, w) maps hold at flat places."""
+    return maps.reshape(len(maps), -1)[:, places].T.astype(np.float64)
