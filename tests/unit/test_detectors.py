@@ -191,6 +191,23 @@ def test_a_precision_is_told_with_the_provider_and_finds_the_same_face(
     assert same(open_centerface(precision=precision, cache_dir=kept_cache).detect([astronaut])[0], found)
 
 
+def test_warming_up_runs_a_full_batch_and_learns_what_memory_allows() -> None:
+    detector = open_centerface(batch=4, side=64)
+    seen: list[tuple[int, ...]] = []
+    real = detector._runner._feeder.run
+
+    def run(array: Any) -> Any:
+        seen.append(array.shape)
+        if len(array) > 2:
+            raise RuntimeError("CUDA failure 2: out of memory")
+        return real(array)
+
+    detector._runner._feeder.run = run
+    detector.warm_up()
+    assert seen == [(4, 3, 64, 64), (2, 3, 64, 64), (2, 3, 64, 64)]
+    assert detector.batch == 2
+
+
 @needs_faces
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_recall_on_photographs_is_that_of_floats(precision: str, kept_cache: Path) -> None:
@@ -243,6 +260,8 @@ def test_sixteen_bits_that_give_no_numbers_are_found_out_at_the_start(
                 )
             return super().try_out()
 
+    warmed: list[int] = []
+    monkeypatch.setattr(Loud, "warm_up", lambda self: warmed.append(self.batch))
     monkeypatch.setattr(centerface_module, "CenterFace", Loud)
     monkeypatch.setattr(centerface_module, "is_for_cpu", lambda device: device == "cpu")
     monkeypatch.setattr(centerface_module, "provider_of", lambda _: "CUDA")
@@ -253,6 +272,7 @@ def test_sixteen_bits_that_give_no_numbers_are_found_out_at_the_start(
     if precision == "auto":
         with np.errstate(invalid="ignore"):
             assert open_centerface(device="auto").provider == "CUDA"
+        assert warmed == [16], "a full batch, once"
     else:
         with (
             np.errstate(invalid="ignore"),
