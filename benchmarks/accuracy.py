@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 
 from benchmarks.truth import Truth, read_truth
 from common.arrays import ImageBgr
+from common.choices import DetectorPrecision
 from common.errors import MaskmillError
 from common.weights import cache_dir, find
 from workers.detectors.base import Detection, Detector
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--score", type=float, default=0.5)
     parser.add_argument("--side", type=int, default=640)
+    parser.add_argument("--detector-precision", choices=get_args(DetectorPrecision), default="auto")
     args = parser.parse_args()
 
     cv2.setNumThreads(0)
@@ -105,6 +108,7 @@ def main() -> None:
             threads=1,
             score=args.score,
             side=args.side,
+            precision=args.detector_precision,
             cache_dir=cache_dir(),
         )
         found = measure_detector(detector, images, truths)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.angles import parse_angles
-from common.choices import DetectorName, LandmarksName, Normalization
+from common.choices import DetectorName, DetectorPrecision, LandmarksName, Normalization
 from common.errors import UsageError
 from common.kinds import parse_mask_color, parse_mask_type, parse_wears
 from common.styles import check_side, expand_formats, expand_styles
@@ -74,6 +74,7 @@ class JobOptions(BaseModel):
         filter_threshold: on 1 − cosine; None without references.
         embedder: its name, which says model and description; None without references.
         identity_model: path of the embedder; None is dlib's ResNet.
+        detector_precision: the numbers that CenterFace computes with; `auto`: fp32 on a CPU, fp16 on a GPU.
         detect_side: the detector sees images with a long side of at most so many pixels.
         boxes: where the boxes of the detector `manual` come from: `sha256:…` of a file, or `job:NAME`.
         rotate: degrees clockwise by which a picture is turned, one after the other, if no face is found.
@@ -100,6 +101,7 @@ class JobOptions(BaseModel):
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     detector: DetectorName = "centerface"
     detector_model: str | None = None
+    detector_precision: DetectorPrecision = "auto"
     detect_side: int = Field(default=640, ge=64, le=MAX_DETECT_SIDE)
     score: float = Field(default=0.5, gt=0, le=1)
     nms: float = Field(default=0.3, gt=0, le=1)
@@ -167,6 +169,15 @@ class JobOptions(BaseModel):
             raise UsageError("--detector manual and --boxes belong together: give both or neither")
         if self.rotate and self.detector == "manual":
             raise UsageError("--rotate has no meaning with --detector manual: leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _precision_is_the_detectors(self) -> JobOptions:
+        if self.detector_precision in ("fp16", "int8") and self.detector != "centerface":
+            raise UsageError(
+                f"--detector-precision {self.detector_precision} is for --detector centerface, "
+                f"not for {self.detector}: leave it out"
+            )
         return self
 
     def min_face_px(self, width: int, height: int) -> float:

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ RECIPE = 1
 """Raise it when `_prepare` changes, so that files prepared by an older recipe are not used."""
 
 NO_AXES: Mapping[int, str] = {}
+
+_CHECK_BYTES = 4
 
 _log = logging.getLogger(__name__)
 
@@ -36,22 +39,51 @@ def prepared_graph(path: Path, cache_dir: Path | None, axes: Mapping[int, str] =
     Raises:
         UnfitError: not readable or not an ONNX file.
     """
-    try:
-        source = path.read_bytes()
-    except OSError as exc:
-        raise UnfitError(f"the model {path} cannot be read: {exc.strerror}; give a readable file") from exc
+    source = read_model(path)
     recipe = f"{RECIPE} {sorted(axes.items())}".encode()
     key = hashlib.sha256(hashlib.sha256(source).digest() + recipe).hexdigest()
-    kept = None if cache_dir is None else cache_dir / "graphs" / f"{key}.onnx"
+    return kept_graph(key, cache_dir, lambda: _prepare(source, path, axes))
+
+
+def read_model(path: Path) -> bytes:
+    """Return a model file's content.
+
+    Raises:
+        UnfitError: not readable.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise UnfitError(f"the model {path} cannot be read: {exc.strerror}; give a readable file") from exc
+
+
+def kept_graph(key: str, cache_dir: Path | None, make: Callable[[], bytes]) -> bytes:
+    """Return what is kept under a key; made and kept where it is not there or no longer whole.
+
+    A file ends with the CRC-32 of what stands before: a broken one is replaced without a word. Processes that make
+    the same one at a time each rename a whole file into place.
+
+    Args:
+        key: what the content follows from, as a file name.
+        cache_dir: None, or a folder that cannot be written: nothing is kept.
+    """
+    kept = None if cache_dir is None else cache_dir / "graphs" / f"{key}.graph"
     if kept is not None:
         try:
-            return kept.read_bytes()
+            content = kept.read_bytes()
         except OSError:
-            pass  # not there yet, or not ours to read: prepare it
-    prepared = _prepare(source, path, axes)
+            content = b""  # not there yet, or not ours to read: make it
+        graph, end = content[:-_CHECK_BYTES], content[-_CHECK_BYTES:]
+        if graph and end == _check(graph):
+            return graph
+    made = make()
     if kept is not None:
-        _keep(prepared, kept)
-    return prepared
+        _keep(made + _check(made), kept)
+    return made
+
+
+def _check(graph: bytes) -> bytes:
+    return zlib.crc32(graph).to_bytes(_CHECK_BYTES, "big")
 
 
 def _prepare(source: bytes, path: Path, axes: Mapping[int, str]) -> bytes:

@@ -105,7 +105,10 @@ class Runtime:
         Raises:
             UnfitError: its model is missing or unfit on this machine.
         """
-        key = (options.detector, options.detector_model, options.score, options.nms, options.detect_side)
+        key = (
+            *(options.detector, options.detector_model, options.detector_precision),
+            *(options.score, options.nms, options.detect_side),
+        )
         if key not in self._detectors:
             path = find_model(options.detector, options.detector_model, self.settings)
             self._make_room("detector", path)
@@ -117,6 +120,7 @@ class Runtime:
                 score=options.score,
                 nms=options.nms,
                 side=options.detect_side,
+                precision=options.detector_precision,
                 cache_dir=weights.cache_dir(),
             )
             log.info("detector %s runs on %s", detector.name, detector.provider)

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -42,7 +43,9 @@ _TRIAL_ERRORS: tuple[type[Exception], ...] = (ValueError, IndexError, *ORT_ERROR
 _log = logging.getLogger(__name__)
 
 
-def open_session(model: bytes | Path, device: str, threads: int, label: str = "the model") -> Session:
+def open_session(
+    model: bytes | Path, device: str, threads: int, label: str = "the model", *, is_optimised: bool = False
+) -> Session:
     """Open an inference session.
 
     Args:
@@ -50,6 +53,7 @@ def open_session(model: bytes | Path, device: str, threads: int, label: str = "t
         device: `auto` (CUDA where it works, else CPU), `cpu`, `cuda` or `cuda:N`.
         threads: for one operator on the CPU, at least 1; operators run one after the other.
         label: what messages call the model.
+        is_optimised: the graph is one of `optimised_graph` and is run as it stands.
 
     Raises:
         UnfitError: no network that ONNX Runtime can run, an unknown device, or CUDA asked for in vain.
@@ -58,14 +62,52 @@ def open_session(model: bytes | Path, device: str, threads: int, label: str = "t
     if index is not None:
         obstacle = cuda_obstacle()
         if obstacle is None:
-            session = _open(model, [_cuda_provider(index), _CPU], threads, label)
+            session = _open(model, [_cuda_provider(index), _CPU], _options(threads), label)
             if provider_of(session) == "CUDA":
                 return session
             obstacle = "ONNX Runtime could not start it"
         if device != "auto":
             raise UnfitError(f"{device} was asked for, but CUDA cannot be used: {obstacle}; {_MEND}")
         _log.info("%s runs on the CPU: %s", label, obstacle)
-    return _open(model, [_CPU], threads, label)
+    options = _options(threads)
+    if is_optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open(model, [_CPU], options, label)
+
+
+def optimised_graph(model: bytes, label: str, *, portable: bool = False) -> bytes:
+    """Return a graph as ONNX Runtime rewrites it for the CPU of this machine; another kind of CPU may not run it.
+
+    Args:
+        portable: only what any CPU runs: constants folded, normalisation drawn into convolutions.
+
+    Raises:
+        UnfitError: no network that ONNX Runtime can run.
+    """
+    with tempfile.TemporaryDirectory(prefix="maskmill-graph-") as folder:
+        written = Path(folder) / "optimised.onnx"
+        options = _options(1)
+        options.optimized_model_filepath = str(written)
+        if portable:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        _open(model, [_CPU], options, label)
+        return written.read_bytes()
+
+
+def is_for_cpu(device: str) -> bool:
+    """Tell whether a session for a device will run on the CPU, as far as that can be told without trying.
+
+    Raises:
+        UnfitError: an unknown device.
+    """
+    return _cuda_index(device) is None or (device == "auto" and cuda_obstacle() is not None)
+
+
+def cuda_index_of(session: Session) -> int | None:
+    """Return the number of the CUDA device that a session runs on, None for the CPU."""
+    if provider_of(session) == "CPU":
+        return None
+    return int(session.get_provider_options()[_CUDA].get("device_id", 0))
 
 
 def provider_of(session: Session) -> Provider:
@@ -132,7 +174,7 @@ def _cuda_provider(index: int) -> tuple[str, dict[str, str]]:
     }
 
 
-def _open(model: bytes | Path, providers: list[Any], threads: int, label: str) -> Session:
+def _options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.inter_op_num_threads = 1
@@ -142,6 +184,10 @@ def _open(model: bytes | Path, providers: list[Any], threads: int, label: str) -
     options.enable_mem_pattern = False
     # Several worker processes share the cores: a thread that spins takes its core from another process.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open(model: bytes | Path, providers: list[Any], options: Any, label: str) -> Session:
     try:
         return ort.InferenceSession(
             model if isinstance(model, bytes) else model.read_bytes(), options, providers=providers

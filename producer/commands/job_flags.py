@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from common.choices import DetectorName, LandmarksName, Normalization
+from common.choices import DetectorName, DetectorPrecision, LandmarksName, Normalization
 from common.kinds import MASK_TYPES, WEARS
 from common.styles import CROP_FORMATS, CROP_STYLES
 from producer.commands.setting_flags import given_settings, setting_flags
@@ -51,6 +51,8 @@ _FLAGS = [
     click.option("--detector", type=click.Choice(get_args(DetectorName)), default="centerface", show_default=True,
                  help="How faces are found."),
     click.option("--detector-model", metavar="PATH", help="ONNX file of the detector, or its description (docs/models.md)."),
+    click.option("--detector-precision", type=click.Choice(get_args(DetectorPrecision)), default="auto", show_default=True,
+                 help="Numbers that centerface computes with. auto: fp32 on a CPU, fp16 on a GPU; int8: faster on a CPU."),
     click.option("--boxes", metavar="FILE",
                  help="With --detector manual: a CSV as `export --table faces` writes it, the output of another run, or "
                  "job:NAME of the configured database."),
@@ -129,6 +131,7 @@ def read_request(flags: dict[str, Any]) -> Any:
             "seed": flags["seed"],
             "labels": flags["labels"] and not flags["no_mask"],
             "detector": flags["detector"],
+            "detector_precision": flags["detector_precision"],
             "boxes": None if boxes is None else boxes.identity,
             "rotate": flags["rotate"],
             "normalization": flags["normalization"],

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from benchmarks.device import measure_device
+from benchmarks.device import Rates, measure_device, measure_rates, print_rates
 from benchmarks.job import bench_options
 from benchmarks.pictures import KINDS, write_pictures
 from benchmarks.watching import Watched
 from benchmarks.ways import Way
+from common.errors import UnfitError
+from common.weights import find
+from workers.detectors.registry import open_detector
 from workers.times import Between, PartTimes
 
 
@@ -55,3 +60,58 @@ def test_without_a_gpu_the_rate_of_one_is_said_to_be_missing(
     monkeypatch.setattr("benchmarks.device.cuda_obstacle", lambda: "no NVIDIA device")
     measure_device(tmp_path, bench_options(None), "cuda:0")
     assert "no rate for cuda:0: no NVIDIA device" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_rates_of_a_device_are_those_of_the_same_batch_and_find_the_same_faces(
+    tmp_path: Path, batch: int
+) -> None:
+    write_pictures(tmp_path, "portrait", 5, photographs=None)
+    detector = open_detector("centerface", find("centerface"), device="cpu", threads=1, batch=batch)
+    rates = measure_rates(detector, sorted(tmp_path.iterdir()), 160, decode_threads=2, least_s=0)
+    # At a side of 160 all five have one size.
+    assert rates.batch == (batch, 160, 160)
+    assert rates.faces == 5, "one in each portrait"
+    assert min(rates.bare, rates.bound, rates.ready, rates.files) > 0
+
+
+def test_what_is_printed_is_set_against_the_bare_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rates("portrait: CUDA fp16", Rates((16, 640, 480), 200.0, 190.0, 150.0, 100.0, 7))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "portrait: CUDA fp16: batches of 16 of 640x480, 7 faces"
+    assert second.split("; ") == [
+        "  ONNX Runtime alone 200 images/s",
+        "bound memory 190 (95 %)",
+        "decoded pictures 150 (75 %)",
+        "from files 100 (50 %)",
+    ]
+
+
+def test_both_precisions_are_measured_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jpg").write_bytes(b"")
+    asked = []
+
+    class OnGpu:
+        decode_threads = 2
+
+        def __init__(self, settings: Any) -> None:
+            assert settings.device == "cuda:0"
+
+        def detector(self, options: Any) -> Any:
+            asked.append(options.detector_precision)
+            if options.detector_precision == "fp32":
+                raise UnfitError("no memory is left")
+            return SimpleNamespace(provider="CUDA fp16")
+
+    monkeypatch.setattr("benchmarks.device.cuda_obstacle", lambda: None)
+    monkeypatch.setattr("benchmarks.device.Runtime", OnGpu)
+    monkeypatch.setattr(
+        "benchmarks.device.measure_rates", lambda *_: Rates((16, 640, 480), 200.0, 190.0, 150.0, 100.0, 7)
+    )
+    measure_device(tmp_path, bench_options(None), "cuda:0")
+    assert asked == ["fp16", "fp32"]
+    out = capsys.readouterr().out
+    assert "CUDA fp16: batches of 16 of 640x480" in out
+    assert "no rate for cuda:0 in fp32: no memory is left" in out

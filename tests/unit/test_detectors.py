@@ -9,10 +9,12 @@ import pytest
 from onnx import TensorProto, helper
 from skimage import data
 
+from benchmarks.truth import read_truth
 from common.arrays import ImageBgr
 from common.errors import UnfitError, UsageError
 from common.weights import find
 from tests.unit.test_graphs import save_doubler
+from workers.detectors import centerface as centerface_module
 from workers.detectors.base import Detection
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
@@ -160,3 +162,120 @@ def test_a_network_with_the_right_names_and_wrong_answers_is_unfit(tmp_path: Pat
         UnfitError, match=r"names\.onnx does not run as a CenterFace: its answers have the shapes"
     ):
         open_detector("centerface", path, device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Integers take seconds to prepare: once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_the_default_on_the_cpu_is_the_float_graph(astronaut: ImageBgr, tmp_path: Path) -> None:
+    (default,) = open_centerface(cache_dir=tmp_path).detect([astronaut])
+    named = open_centerface(precision="fp32")
+    assert named.provider == "CPU"
+    assert same(named.detect([astronaut])[0], default)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_precision_is_told_with_the_provider_and_finds_the_same_face(
+    centerface: Any, astronaut: ImageBgr, precision: str, kept_cache: Path
+) -> None:
+    other = open_centerface(precision=precision, cache_dir=kept_cache)
+    assert other.provider == f"CPU {precision}"
+    (wanted,), (found,) = centerface.detect([astronaut]), other.detect([astronaut])
+    assert not same(wanted, found), "it is the float graph"
+    assert iou(wanted.boxes_xyxy, found.boxes_xyxy).diagonal().min() > 0.9
+    assert abs(wanted.scores[0] - found.scores[0]) < 0.05
+    # Open again: from what is kept.
+    assert same(open_centerface(precision=precision, cache_dir=kept_cache).detect([astronaut])[0], found)
+
+
+def test_warming_up_runs_a_full_batch_and_learns_what_memory_allows() -> None:
+    detector = open_centerface(batch=4, side=64)
+    seen: list[tuple[int, ...]] = []
+    real = detector._runner._feeder.run
+
+    def run(array: Any) -> Any:
+        seen.append(array.shape)
+        if len(array) > 2:
+            raise RuntimeError("CUDA failure 2: out of memory")
+        return real(array)
+
+    detector._runner._feeder.run = run
+    detector.warm_up()
+    assert seen == [(4, 3, 64, 64), (2, 3, 64, 64), (2, 3, 64, 64)]
+    assert detector.batch == 2
+
+
+@needs_faces
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_recall_on_photographs_is_that_of_floats(precision: str, kept_cache: Path) -> None:
+    detector = open_centerface(precision=precision, cache_dir=kept_cache)
+    truths = read_truth(FACES)
+    found = 0
+    for name, truth in truths.items():
+        image = np.asarray(cv2.imread(str(FACES / name)), np.uint8)
+        overlap = iou(truth.boxes_xyxy, detector.detect([image])[0].boxes_xyxy)
+        found += int((overlap.max(axis=1, initial=0) >= 0.4).sum())
+    # Floats find all: docs/performance.md. Half a point of 43 is less than one face.
+    assert found == sum(len(truth.boxes_xyxy) for truth in truths.values()) == 43
+
+
+def test_integers_are_refused_on_a_gpu_that_is_asked_for() -> None:
+    with pytest.raises(UnfitError, match=r"int8 runs on the CPU, not on cuda:0; use fp16"):
+        open_centerface(device="cuda:0", precision="int8")
+
+
+def test_a_gpu_that_does_not_start_leaves_the_float_graph_of_the_cpu(
+    astronaut: ImageBgr, centerface: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = centerface_module.open_network
+
+    def open_network(path: Path, *, device: str, variant: Any, **rest: Any) -> Any:
+        opened.append(f"{device} {variant and variant.name}")
+        return real(path, device="cpu", variant=variant, **rest)
+
+    monkeypatch.setattr(centerface_module, "is_for_cpu", lambda device: device == "cpu")
+    monkeypatch.setattr(centerface_module, "open_network", open_network)
+    detector = open_centerface(device="auto")
+    assert opened == ["auto fp16 1 True", "cpu None"]
+    assert detector.provider == "CPU"
+    assert same(detector.detect([astronaut])[0], centerface.detect([astronaut])[0])
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp16"])
+def test_sixteen_bits_that_give_no_numbers_are_found_out_at_the_start(
+    precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The CPU computes in 32 bits between: the overflow of a GPU is put in its place.
+    class Loud(centerface_module.CenterFace):
+        def try_out(self) -> bool:
+            runner = self._runner
+            if self.provider.endswith("fp16"):
+                real = runner.run
+                monkeypatch.setattr(
+                    runner, "run", lambda items: ([part * np.inf for part in one] for one in real(items))
+                )
+            return super().try_out()
+
+    warmed: list[int] = []
+    monkeypatch.setattr(Loud, "warm_up", lambda self: warmed.append(self.batch))
+    monkeypatch.setattr(centerface_module, "CenterFace", Loud)
+    monkeypatch.setattr(centerface_module, "is_for_cpu", lambda device: device == "cpu")
+    monkeypatch.setattr(centerface_module, "provider_of", lambda _: "CUDA")
+    real_open = centerface_module.open_network
+    monkeypatch.setattr(
+        centerface_module, "open_network", lambda path, **rest: real_open(path, **{**rest, "device": "cpu"})
+    )
+    if precision == "auto":
+        with np.errstate(invalid="ignore"):
+            assert open_centerface(device="auto").provider == "CUDA"
+        assert warmed == [16], "a full batch, once"
+    else:
+        with (
+            np.errstate(invalid="ignore"),
+            pytest.raises(UnfitError, match="in fp16 its answers are no numb"),
+        ):
+            open_centerface(device="auto", precision=precision)

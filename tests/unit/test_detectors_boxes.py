@@ -75,3 +75,17 @@ def test_suppression_of_a_picture_full_of_detections_is_bounded() -> None:
     boxes = np.concatenate([corners, corners + 4], axis=1)
     kept = nms(boxes, np.full(len(boxes), 0.9), 0.3)
     assert kept.tolist() == list(range(MAX_DETECTIONS))
+
+
+def test_suppression_is_that_of_its_definition_on_many_boxes() -> None:
+    """Every box against every stronger kept one, by `iou`; some boxes are empty, turned inside out or alike."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        corners = rng.integers(0, 30, (40, 4)).astype(np.float64)
+        corners[:, 2:] += rng.integers(-2, 25, (40, 2))
+        scores = np.round(rng.random(40), 1)
+        kept: list[int] = []
+        for index in sorted(range(40), key=lambda one: -scores[one]):
+            if all(iou(corners[[index]], corners[[other]])[0, 0] <= 0.3 for other in kept):
+                kept.append(index)
+        assert nms(corners, scores, 0.3).tolist() == kept

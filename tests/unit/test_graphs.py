@@ -88,3 +88,14 @@ def test_a_file_that_is_no_network_is_unfit(tmp_path: Path, content: bytes) -> N
 def test_a_missing_file_is_unfit(tmp_path: Path) -> None:
     with pytest.raises(UnfitError, match=r"absent\.onnx.*No such file"):
         prepared_graph(tmp_path / "absent.onnx", None)
+
+
+def test_a_broken_kept_file_is_replaced(tmp_path: Path) -> None:
+    source = save_doubler(tmp_path / "m.onnx", [1, 2])
+    first = prepared_graph(source, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache" / "graphs").iterdir()
+    whole = kept.read_bytes()
+    for broken in (whole[:-9], b"", whole[:10] + b"?" + whole[11:]):
+        kept.write_bytes(broken)
+        assert prepared_graph(source, tmp_path / "cache") == first
+        assert kept.read_bytes() == whole

@@ -150,6 +150,7 @@ def test_what_only_adds_files_extends(asked: dict[str, Any], together: dict[str,
         ({"largest_face": True}, "--largest-face"),
         ({"min_face": "5%"}, "--min-face"),
         ({"detect_side": 320}, "--detect-side"),
+        ({"detector_precision": "int8"}, "--detector-precision"),
         ({"wears": ("nose-out",)}, "--wear"),
         ({"skip_masked": "/x.onnx"}, "--skip-masked"),
         ({"boxes": "sha256:0"}, "--boxes"),
@@ -172,7 +173,7 @@ def test_every_option_either_adds_or_is_refused() -> None:
     known |= {"seed", "crop_size", "mask_types", "mask_colors", "mask_per_face", "detector", "detector_model"}
     known |= {"landmarks", "landmark_model", "score", "nms", "max_faces", "largest_face", "min_face"}
     assert set(JobOptions.model_fields) == known | {
-        *("detect_side", "wears", "skip_masked", "debug_landmarks", "crop_formats"),
+        *("detect_side", "detector_precision", "wears", "skip_masked", "debug_landmarks", "crop_formats"),
         *("boxes", "rotate", "normalization"),
         *("filters", "nfilters", "filter_threshold", "embedder", "identity_model"),
     }
@@ -218,3 +219,12 @@ def test_an_option_that_decided_nothing_as_yet_may_change(
         assert getattr(together, name) == getattr(asked, name)
     with pytest.raises(UsageError):
         extend(together, recorded)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_precision_belongs_to_centerface_and_changes_the_identity(precision: Any) -> None:
+    chosen = JobOptions(crop_styles=("buffalo",), detector_precision=precision)
+    assert chosen.identity()["detector_precision"] == precision
+    assert chosen.key != JobOptions(crop_styles=("buffalo",)).key
+    with pytest.raises(UsageError, match=f"--detector-precision {precision} is for --detector centerface"):
+        JobOptions(detector="rfb", detector_model="/x.onnx", detector_precision=precision)

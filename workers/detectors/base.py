@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from common.arrays import FloatArray, ImageBgr
-from workers.sessions import Provider
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Detector(Protocol):
         """The word that `--detector` takes."""
 
     @property
-    def provider(self) -> Provider:
-        """Where it really runs."""
+    def provider(self) -> str:
+        """Where it really runs, and in which precision if not fp32: `CPU`, `CUDA fp16`."""
 
     @property
     def batch(self) -> int:

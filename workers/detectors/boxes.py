@@ -25,12 +25,13 @@ def clip_boxes(boxes_xyxy: FloatArray, size_wh: tuple[int, int]) -> FloatArray:
         A new (N, 4) array; a box wholly outside has zero area.
     """
     width, height = size_wh
-    return np.clip(boxes_xyxy, 0, np.array([width, height, width, height], dtype=np.float64))
+    # Not np.clip: with an array for a bound it takes five times as long for a few boxes.
+    return np.minimum(np.maximum(boxes_xyxy, 0.0), (width, height, width, height))
 
 
 def areas(boxes_xyxy: FloatArray) -> FloatArray:
     """Return (N,) areas in square pixels; a box turned inside out has none."""
-    sides = np.clip(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0, None)
+    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0.0)
     product: FloatArray = sides[:, 0] * sides[:, 1]
     return product
 
@@ -56,12 +57,22 @@ def nms(
         threshold: a box whose IoU with a kept one is above this is dropped.
         most: so many are kept at the most. Each costs a comparison with all that are left.
     """
-    waiting: IndexArray = np.argsort(-scores, kind="stable")
+    order: IndexArray = np.argsort(-scores, kind="stable")
+    x1, y1, x2, y2 = boxes_xyxy[order].T
+    sizes = areas(boxes_xyxy)[order]
+    waiting: IndexArray = np.arange(len(order))
     kept: list[int] = []
     while len(waiting) and len(kept) < most:
         first, waiting = waiting[0], waiting[1:]
-        kept.append(int(first))
-        overlap = iou(boxes_xyxy[first][None], boxes_xyxy[waiting])[0]
+        kept.append(int(order[first]))
+        if not len(waiting):
+            break
+        # `iou` of one box with many, column by column: a third of its time.
+        wide = np.minimum(x2[first], x2[waiting]) - np.maximum(x1[first], x1[waiting])
+        high = np.minimum(y2[first], y2[waiting]) - np.maximum(y1[first], y1[waiting])
+        shared = np.maximum(wide, 0.0) * np.maximum(high, 0.0)
+        union = sizes[first] + sizes[waiting] - shared
+        overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
         waiting = waiting[overlap <= threshold]
     return np.array(kept, dtype=np.intp)
 

@@ -8,25 +8,34 @@ and the five points as fractions of the box.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
+from common.choices import DetectorPrecision
 from common.errors import UnfitError
+from workers import calibration
 from workers.detectors.base import Detection, rounded
 from workers.detectors.batching import BatchRunner
 from workers.detectors.boxes import clip_boxes, nms, touching_image
-from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of, trial_run
+from workers.opening import Variant, open_network
+from workers.precision import byte_graph, half_graph, pixel_graph
+from workers.sessions import Session, is_for_cpu, optimised_graph, provider_of, trial_run
 
 _CELL = 4
 _MULTIPLE = 32
 _OUTPUTS = ["537", "538", "539", "540"]
 _FREE_AXES = {0: "n", 2: "h", 3: "w"}
+_FLOAT_CONVOLUTIONS = (0, 1)
+"""Those on the whole picture: on 8-bit integers they take longer than on floats (3.6 against 2.2 ms the first)."""
+
+_log = logging.getLogger(__name__)
 
 
 class CenterFace:
@@ -34,7 +43,16 @@ class CenterFace:
 
     name = "centerface"
 
-    def __init__(self, session: Session, *, score: float, nms_iou: float, side: int, batch: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        score: float,
+        nms_iou: float,
+        side: int,
+        batch: int,
+        precision: str = "fp32",
+    ) -> None:
         """Take an open session.
 
         Args:
@@ -42,12 +60,16 @@ class CenterFace:
             nms_iou: of two boxes that overlap more than this, the weaker is dropped.
             side: images are reduced so that the longer side has at most this many pixels; never enlarged.
             batch: the most images given to the network at once.
+            precision: that of the session's graph, told with the provider.
         """
-        self.provider: Provider = provider_of(session)
+        self.provider: str = provider_of(session) + ("" if precision == "fp32" else f" {precision}")
         self._score = score
         self._nms_iou = nms_iou
         self._side = side
-        self._runner = BatchRunner(session, _to_input, batch)
+        takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
+        self._runner: BatchRunner[ImageBgr] = BatchRunner(
+            session, None, batch, fill=_to_pixels if takes_pixels else _to_input
+        )
 
     @property
     def batch(self) -> int:
@@ -75,14 +97,39 @@ class CenterFace:
                     found[index] = self._finish(candidates, (width, height))
         return [found[index] for index in range(len(images_bgr))]
 
+    def try_out(self) -> bool:
+        """Run once on a picture half black and half white; tell whether the answers are numbers.
+
+        Raises:
+            ValueError: they have other shapes than CenterFace's.
+        """
+        frame = np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8)
+        frame[:, _MULTIPLE // 2 :] = 255
+        (answers,) = self._runner.run([frame])
+        cells = _MULTIPLE // _CELL
+        shapes = [answer.shape for answer in answers]
+        if shapes != [(1, channels, cells, cells) for channels in (1, 2, 2, 10)]:
+            raise ValueError(f"its answers have the shapes {shapes}")
+        return all(bool(np.isfinite(answer).all()) for answer in answers)
+
+    def warm_up(self) -> None:
+        """Run on a full batch of the largest usual pictures, 4:3.
+
+        A GPU takes its memory and chooses its algorithms then, and a batch too large for it is halved before the
+        first picture of a job.
+        """
+        blank = np.zeros((max(1, self._side * 3 // 4), self._side, 3), np.uint8)
+        self.detect([blank] * self.batch)
+
     def _finish(
         self, candidates: tuple[FloatArray, FloatArray, FloatArray], size_wh: tuple[int, int]
     ) -> Detection:
         boxes, scores, points = candidates
         factors = _reduction(size_wh, self._side)
-        boxes, points = boxes / np.tile(factors, 2), points / factors
+        boxes, points = boxes / np.concatenate([factors, factors]), points / factors
         inside = touching_image(boxes, size_wh)
-        boxes, scores, points = boxes[inside], scores[inside], points[inside]
+        if not inside.all():
+            boxes, scores, points = boxes[inside], scores[inside], points[inside]
         kept = nms(boxes, scores, self._nms_iou)
         return rounded(clip_boxes(boxes[kept], size_wh), scores[kept], points[kept])
 
@@ -97,26 +144,88 @@ def open_centerface(
     side: int,
     batch: int | None,
     cache_dir: Path | None,
+    precision: DetectorPrecision = "auto",
 ) -> CenterFace:
-    """Open the detector; raises UnfitError where the file is no CenterFace."""
-    graph = prepared_graph(path, cache_dir, _FREE_AXES)
-    session = open_session(graph, device, threads, label=f"the detector {path}")
+    """Open the detector.
+
+    Args:
+        precision: `auto`: fp32 on the CPU, fp16 on a GPU. `int8` runs on the CPU.
+
+    Raises:
+        UnfitError: the file is no CenterFace, or int8 is asked for on a GPU.
+    """
+    if precision == "int8" and device.startswith("cuda"):
+        raise UnfitError(f"--detector-precision int8 runs on the CPU, not on {device}; use fp16")
+    device = "cpu" if precision == "int8" or is_for_cpu(device) else device
+    on_gpu = device != "cpu"
+    form = precision if precision != "auto" else "fp16" if on_gpu else "fp32"
+
+    def again(device: str, precision: DetectorPrecision) -> CenterFace:
+        return open_centerface(
+            path,
+            device=device,
+            threads=threads,
+            score=score,
+            nms_iou=nms_iou,
+            side=side,
+            batch=batch,
+            cache_dir=cache_dir,
+            precision=precision,
+        )
+
+    label = f"the detector {path}"
+    session = open_network(
+        path,
+        device=device,
+        threads=threads,
+        cache_dir=cache_dir,
+        label=label,
+        axes=_FREE_AXES,
+        variant=_variant(form, on_gpu, path, label),
+    )
+    if on_gpu and provider_of(session) == "CPU":
+        # Of a GPU that seemed to be there; the graph for it is a slow one here.
+        return again("cpu", precision)
     names = [output.name for output in session.get_outputs()]
     if len(session.get_inputs()) != 1 or names != _OUTPUTS:
         raise UnfitError(
             f"the model {path} is no CenterFace: its outputs must be {', '.join(_OUTPUTS)}, "
             f"got {', '.join(names)}; give another --detector or --detector-model"
         )
-    with trial_run(path, "a CenterFace"):
-        blank = np.zeros((1, 3, _MULTIPLE, _MULTIPLE), dtype=np.float32)
-        shapes = [answer.shape for answer in session.run(None, {session.get_inputs()[0].name: blank})]
-        cells = _MULTIPLE // _CELL
-        if shapes != [(1, channels, cells, cells) for channels in (1, 2, 2, 10)]:
-            raise ValueError(f"its answers have the shapes {shapes}")
     if batch is None:
         # On the CPU one image at a time is the fastest, by a quarter (27 against 34 ms at 512×384).
-        batch = 16 if provider_of(session) == "CUDA" else 1
-    return CenterFace(session, score=score, nms_iou=nms_iou, side=side, batch=batch)
+        batch = 16 if on_gpu else 1
+    detector = CenterFace(session, score=score, nms_iou=nms_iou, side=side, batch=batch, precision=form)
+    with trial_run(path, "a CenterFace"):
+        if not detector.try_out():
+            if precision == "auto":
+                _log.warning("%s gives no numbers in %s: going on with fp32", label, form)
+                return again(device, "fp32")
+            raise ValueError(f"in {form} its answers are no numbers")
+        if on_gpu:
+            detector.warm_up()
+    return detector
+
+
+def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant | None:
+    """The graph of a precision; on a GPU it takes pixels as they are."""
+    if form == "int8":
+        return Variant(f"int8 1 {calibration.RECIPE}", lambda graph: _as_bytes(graph, path, label))
+    if form == "fp16":
+
+        def as_half(graph: bytes) -> bytes:
+            half = half_graph(optimised_graph(graph, label, portable=True), label)
+            return pixel_graph(half) if on_gpu else half
+
+        return Variant(f"fp16 1 {on_gpu}", as_half)
+    return Variant("pixels 1", pixel_graph) if on_gpu else None
+
+
+def _as_bytes(graph: bytes, path: Path, label: str) -> bytes:
+    samples = (_to_input([picture]) for picture in calibration.calibration_pictures())
+    folded = optimised_graph(graph, label, portable=True)
+    with trial_run(path, "a CenterFace on 8-bit integers"):
+        return byte_graph(folded, samples, float_convolutions=_FLOAT_CONVOLUTIONS)
 
 
 def _reduced_size(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
@@ -153,13 +262,25 @@ def _reduce(image_bgr: ImageBgr, size_wh: tuple[int, int]) -> ImageBgr:
     return np.asarray(cv2.resize(image_bgr, size_wh, interpolation=way), np.uint8)
 
 
-def _to_input(frames: Sequence[ImageBgr]) -> npt.NDArray[np.float32]:
-    """Return (n, 3, H, W) float32, RGB, 0–255 as they are: the network has its normalisation inside."""
-    tensor = np.empty((len(frames), 3, *frames[0].shape[:2]), np.float32)
+def _to_input(frames: Sequence[ImageBgr], empty: Callable[..., Any] = np.empty) -> npt.NDArray[np.float32]:
+    """Return (n, 3, H, W) float32, RGB, 0–255 as they are: the network has its normalisation inside.
+
+    Args:
+        empty: gives memory for a shape and a dtype.
+    """
+    tensor: npt.NDArray[np.float32] = empty((len(frames), 3, *frames[0].shape[:2]), np.float32)
     for image, frame in zip(tensor, frames, strict=True):
         # Plane after plane: half the time of one transposed copy.
         image[2], image[1], image[0] = cv2.split(frame)
     return tensor
+
+
+def _to_pixels(frames: Sequence[ImageBgr], empty: Callable[..., Any]) -> npt.NDArray[np.uint8]:
+    """Return (n, H, W, 3) uint8, BGR as they are, for `workers.precision.pixel_graph`."""
+    pixels: npt.NDArray[np.uint8] = empty((len(frames), *frames[0].shape), np.uint8)
+    for place, frame in enumerate(frames):
+        pixels[place] = frame
+    return pixels
 
 
 def _decode(
@@ -174,12 +295,18 @@ def _decode(
         points: (10, h, w), y and x of five points in turn, from the box's top left, in heights and widths.
         score: cells below this are left out.
     """
-    rows, columns = np.nonzero(heat >= score)
-    cells_yx = np.stack([rows, columns], axis=1).astype(np.float64)
-    sides_yx = np.exp(scale[:, rows, columns].T.astype(np.float64)) * _CELL
-    centres_yx = (cells_yx + 0.5 + offset[:, rows, columns].T) * _CELL
+    # Flat: looked up by row and column it takes twice as long.
+    places = np.flatnonzero(heat >= score)
+    cells_yx = np.stack(np.divmod(places, heat.shape[1]), axis=1).astype(np.float64)
+    sides_yx = np.exp(_at(scale, places)) * _CELL
+    centres_yx = (cells_yx + 0.5 + _at(offset, places)) * _CELL
     corners_yx = centres_yx - sides_yx / 2
-    fractions_yx = points[:, rows, columns].T.reshape(-1, 5, 2).astype(np.float64)
+    fractions_yx = _at(points, places).reshape(-1, 5, 2)
     points_yx = corners_yx[:, None] + fractions_yx * sides_yx[:, None]
     boxes = np.concatenate([corners_yx[:, ::-1], (corners_yx + sides_yx)[:, ::-1]], axis=1)
-    return boxes, heat[rows, columns].astype(np.float64), points_yx[..., ::-1]
+    return boxes, heat.ravel()[places].astype(np.float64), points_yx[..., ::-1]
+
+
+def _at(maps: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+    """Return (N, C) float64, what (C, h, w) maps hold at flat places."""
+    return maps.reshape(len(maps), -1)[:, places].T.astype(np.float64)

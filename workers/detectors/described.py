@@ -16,8 +16,8 @@ from workers.detectors.batching import BatchRunner
 from workers.detectors.boxes import clip_boxes, nms, touching_image
 from workers.detectors.frames import Frame, declared_size, fit, to_input
 from workers.detectors.layouts import LAYOUTS, Candidates, Layout
-from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of, trial_run
+from workers.opening import open_network
+from workers.sessions import Provider, Session, provider_of, trial_run
 
 _TRIAL_SIDE = 256
 
@@ -177,10 +177,11 @@ def open_described(
     description = read_description(path, name, LAYOUTS[name].input)
     if description.models:
         raise UnfitError(f"the description {path}: models: the layout {name} has one network: say model")
-    session = open_session(
-        prepared_graph(description.model, cache_dir),
-        device,
-        threads,
+    session = open_network(
+        description.model,
+        device=device,
+        threads=threads,
+        cache_dir=cache_dir,
         label=f"the detector {description.model}",
     )
     if len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:

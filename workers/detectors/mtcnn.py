@@ -25,8 +25,8 @@ from workers.detectors.cells import softmax
 from workers.detectors.described import finish
 from workers.detectors.frames import to_input
 from workers.detectors.layouts import Candidates
-from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of, trial_run
+from workers.opening import open_network
+from workers.sessions import Provider, Session, provider_of, trial_run
 
 _STAGES = ("pnet", "rnet", "onet")
 _CELL, _STRIDE = 12, 2
@@ -196,8 +196,8 @@ def open_mtcnn(
     sessions = []
     for stage in _STAGES:
         model = description.models[stage]
-        graph = prepared_graph(model, cache_dir)
-        sessions.append(open_session(graph, device, threads, label=f"the detector's {stage} {model}"))
+        label = f"the detector's {stage} {model}"
+        sessions.append(open_network(model, device=device, threads=threads, cache_dir=cache_dir, label=label))
         if len(sessions[-1].get_inputs()) != 1:
             raise UnfitError(f"the model {model} must have one input, got {len(sessions[-1].get_inputs())}")
     detector = Mtcnn(sessions, description, score=score, nms_iou=nms_iou, side=side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.choices import DetectorPrecision
 from common.errors import UsageError
 from workers.detectors.base import Detector
 from workers.detectors.centerface import open_centerface
@@ -26,6 +27,7 @@ def open_detector(
     side: int = 640,
     batch: int | None = None,
     cache_dir: Path | None = None,
+    precision: DetectorPrecision = "auto",
 ) -> Detector:
     """Open a detector in this process.
 
@@ -38,6 +40,7 @@ def open_detector(
         side: the longer side, in pixels, that images are reduced to; for detectors that take any size.
         batch: the most images given to the network at once; None: what suits the device.
         cache_dir: where prepared graphs are kept; None: nowhere.
+        precision: of centerface; the others compute as their files say.
 
     Raises:
         UsageError: unknown name.
@@ -53,6 +56,7 @@ def open_detector(
             side=side,
             batch=batch,
             cache_dir=cache_dir,
+            precision=precision,
         )
     if name == "rfb":
         return open_rfb(

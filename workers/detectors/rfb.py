@@ -19,8 +19,8 @@ from common.arrays import FloatArray, ImageBgr
 from common.errors import UnfitError
 from workers.detectors.base import Detection, rounded
 from workers.detectors.boxes import clip_boxes, nms, touching_image
-from workers.graphs import prepared_graph
-from workers.sessions import Provider, Session, open_session, provider_of, trial_run
+from workers.opening import open_network
+from workers.sessions import Provider, Session, provider_of, trial_run
 
 _USUAL_HW = (240, 320)
 _PLAIN = {"scores", "boxes"}
@@ -78,7 +78,9 @@ def open_rfb(
     path: Path, *, device: str, threads: int, score: float, nms_iou: float, cache_dir: Path | None
 ) -> Rfb:
     """Open the detector; raises UnfitError where the file has neither form."""
-    session = open_session(prepared_graph(path, cache_dir), device, threads, label=f"the detector {path}")
+    session = open_network(
+        path, device=device, threads=threads, cache_dir=cache_dir, label=f"the detector {path}"
+    )
     inputs = {value.name for value in session.get_inputs()}
     outputs = {value.name for value in session.get_outputs()}
     plain = inputs == {"input"} and outputs >= _PLAIN

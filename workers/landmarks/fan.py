@@ -19,11 +19,11 @@ from common.arrays import FloatArray, ImageBgr
 from common.errors import UnfitError
 from workers.descriptions import Description, read_description
 from workers.detectors.frames import declared_size, to_input
-from workers.graphs import prepared_graph
 from workers.landmarks.network import NetworkLandmarker
 from workers.landmarks.normalization import Normalizer
 from workers.landmarks.points import five_points
-from workers.sessions import open_session, trial_run
+from workers.opening import open_network
+from workers.sessions import trial_run
 
 PUBLISHED_INPUT = {"size": (256, 256), "color": "rgb", "scale": 1 / 255}
 _BOX_SCALE = 200 / 195
@@ -121,8 +121,8 @@ def open_fan(
     """Open the network; raises UnfitError where its input or output is another."""
     description = read_description(path, "fan", PUBLISHED_INPUT)
     model = description.model
-    session = open_session(
-        prepared_graph(model, cache_dir), device, threads, label=f"the landmark model {model}"
+    session = open_network(
+        model, device=device, threads=threads, cache_dir=cache_dir, label=f"the landmark model {model}"
     )
     inputs = session.get_inputs()
     size = declared_size(inputs[0].shape, description.input) if len(inputs[0].shape) == 4 else None

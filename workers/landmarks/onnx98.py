@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from common.errors import UnfitError
-from workers.graphs import prepared_graph
 from workers.landmarks.network import NetworkLandmarker
 from workers.landmarks.normalization import Normalizer
 from workers.landmarks.points import WFLW_FIVE, WFLW_TO_68
-from workers.sessions import open_session, trial_run
+from workers.opening import open_network
+from workers.sessions import trial_run
 
 _SIDE = 64
 
@@ -50,8 +50,8 @@ def open_onnx98(
     path: Path, *, device: str, threads: int, cache_dir: Path | None, normalize: Normalizer | None = None
 ) -> NetworkLandmarker:
     """Open the network; raises UnfitError where its input or output is another."""
-    session = open_session(
-        prepared_graph(path, cache_dir), device, threads, label=f"the landmark model {path}"
+    session = open_network(
+        path, device=device, threads=threads, cache_dir=cache_dir, label=f"the landmark model {path}"
     )
     inputs, outputs = session.get_inputs(), session.get_outputs()
     fits = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[1:] == [_SIDE, _SIDE, 3]

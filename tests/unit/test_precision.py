@@ -1,0 +1,143 @@
+"""Graphs in other precisions, against arithmetic done by hand and against the float graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from common.errors import UnfitError
+from workers.calibration import calibration_pictures
+from workers.precision import byte_graph, half_graph, pixel_graph
+from workers.sessions import open_session, optimised_graph
+
+# No 16-bit float is a tenth.
+WEIGHTS = np.array([[0.9, 0.3, 0.1], [0.5, 0, -0.25]], np.float32).reshape(2, 3, 1, 1)
+
+
+def network(extra: list[Any] | None = None, weights: npt.NDArray[np.float32] = WEIGHTS) -> bytes:
+    """`y`: two 1×1 convolutions of the planes of `x`; opset 9, as published, without names of nodes."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Conv", ["r", "v"], ["d"]),
+        helper.make_node("Add", ["d", "r"], ["y"]),
+        *(extra or []),
+    ]
+    second = np.array([[1.0, 0], [0, 2]], np.float32).reshape(2, 2, 1, 1)
+    graph = helper.make_graph(
+        nodes,
+        "planes",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2, "h", "w"])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(second, "v")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=4)
+    return bytes(model.SerializeToString())
+
+
+def run(graph: bytes, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    (answer,) = open_session(graph, "cpu", 1).run(None, {"x": array})
+    return np.asarray(answer)
+
+
+def pictures(count: int = 2) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (count, 5, 7, 3), dtype=np.uint8)
+
+
+def planes(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """RGB planes of BGR pixels."""
+    return np.stack([pixels[..., 2], pixels[..., 1], pixels[..., 0]], axis=1).astype(np.float32)
+
+
+def by_hand(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    red, green, blue = (rgb[:, channel].astype(np.float64) for channel in range(3))
+    first = np.maximum(0.9 * red + 0.3 * green + 0.1 * blue, 0)
+    second = np.maximum(0.5 * red - 0.25 * blue, 0)
+    return np.stack([2 * first, 3 * second], axis=1)
+
+
+def test_pixels_give_the_numbers_that_planes_give() -> None:
+    pixels = pictures()
+    answer = run(pixel_graph(network()), pixels)
+    np.testing.assert_allclose(answer, by_hand(planes(pixels)), rtol=1e-6)
+    assert (answer == run(network(), planes(pixels))).all()
+
+
+def test_half_floats_keep_eleven_bits_and_the_inputs_and_outputs_stay_float32() -> None:
+    rgb = planes(pictures())
+    answer, true = run(half_graph(network(), "the network"), rgb), by_hand(rgb)
+    assert answer.dtype == np.float32
+    # Each of a few roundings is off by 2⁻¹¹ at the most.
+    np.testing.assert_allclose(answer, true, rtol=6 * 2**-11, atol=0.25)
+    # The bits of the weights are lost even where a CPU computes in float32 in between.
+    assert np.abs(answer / np.maximum(true, 1) - 1).max() > 2**-13
+
+
+def test_a_weight_beyond_half_floats_becomes_the_greatest_of_them() -> None:
+    model = onnx.load_model_from_string(half_graph(network(weights=WEIGHTS * np.float32(1e6)), "the network"))
+    weights = numpy_helper.to_array(next(one for one in model.graph.initializer if one.name == "w"))
+    assert weights.dtype == np.float16
+    assert weights.max() == 65504
+
+
+def test_an_operator_that_takes_sizes_as_floats_is_refused_by_name() -> None:
+    strange = helper.make_node("Upsample", ["y", "scales"], ["z"])
+    with pytest.raises(UnfitError, match=r"the network.*Upsample.*--detector-precision fp32"):
+        half_graph(network([strange]), "the network")
+
+
+def test_half_floats_and_pixels_go_together() -> None:
+    pixels = pictures()
+    half = half_graph(network(), "the network")
+    assert (run(pixel_graph(half), pixels) == run(half, planes(pixels))).all()
+
+
+def quantised(float_convolutions: tuple[int, ...] = ()) -> bytes:
+    # Every byte of each plane occurs with every other's extremes, so that the ranges hold.
+    samples = [
+        planes(pictures(20)),
+        np.zeros((1, 3, 4, 4), np.float32),
+        np.full((1, 3, 4, 4), 255, np.float32),
+    ]
+    folded = optimised_graph(network(), "the network", portable=True)
+    return byte_graph(folded, samples, float_convolutions=float_convolutions)
+
+
+def test_integers_come_near_the_floats() -> None:
+    rgb = planes(pictures())
+    answer, true = run(quantised(), rgb), by_hand(rgb)
+    for channel in range(2):
+        # A step of an activation is 1/255 of its range, one of a weight 1/64 of the greatest: some of them.
+        assert np.abs(answer[:, channel] - true[:, channel]).max() < 0.03 * true[:, channel].max()
+    assert np.abs(answer - true).max() > 1e-3, "it is the float graph"
+
+
+def test_chosen_convolutions_stay_floats() -> None:
+    def kinds(graph: bytes) -> Counter[str]:
+        return Counter(node.op_type for node in onnx.load_model_from_string(graph).graph.node)
+
+    assert (kinds(quantised())["QLinearConv"], kinds(quantised())["Conv"]) == (2, 0)
+    assert (kinds(quantised((0,)))["QLinearConv"], kinds(quantised((0,)))["Conv"]) == (1, 1)
+
+
+def test_the_same_samples_give_the_same_bytes() -> None:
+    assert quantised() == quantised()
+
+
+def test_calibration_pictures_fit_the_network_and_are_always_the_same() -> None:
+    first, second = list(calibration_pictures()), list(calibration_pictures())
+    assert {(picture.shape, picture.dtype.name) for picture in first} == {((480, 640, 3), "uint8")}
+    assert [one.tobytes() for one in first] == [one.tobytes() for one in second]
+    assert {int(picture.min()) for picture in first} >= {0, 255}
+
+
+def test_a_portable_graph_has_no_layouts_of_one_kind_of_cpu(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(optimised_graph(network(), "the network", portable=True))
+    assert {node.domain for node in model.graph.node} <= {""}

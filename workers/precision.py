@@ -1,0 +1,167 @@
+"""Other forms of a network's graph: 16-bit floats for GPUs, 8-bit integers for CPUs, pixels instead of floats."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import UnfitError
+
+_HALF_OPS = frozenset(
+    {
+        *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "ConvTranspose", "GlobalAveragePool"),
+        *("Identity", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Relu", "Sigmoid", "Softmax", "Transpose"),
+    }
+)
+"""Operators whose numbers may all be 16-bit floats: none of them takes sizes or scales as floats."""
+_QUANTISED_OPS = ["Conv", "Relu", "Add"]
+# The first operator set whose QLinearConv has a scale for each channel; the quantiser wants no older one.
+_LEAST_OPSET = 11
+
+
+def half_graph(graph: bytes, label: str) -> bytes:
+    """Return a graph that computes in float16, with the inputs and outputs of the given one.
+
+    Args:
+        graph: one with float32 inputs and outputs.
+        label: what messages call it.
+
+    Raises:
+        UnfitError: an operator that is not known to work so.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_model_from_string(graph)
+    strange = sorted({node.op_type for node in model.graph.node} - _HALF_OPS)
+    if strange:
+        raise UnfitError(
+            f"{label} has operators that are not run in 16 bits here ({', '.join(strange)}); "
+            "use --detector-precision fp32"
+        )
+    limits = np.finfo(np.float16)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            numbers = np.clip(numpy_helper.to_array(tensor), limits.min, limits.max)
+            tensor.CopyFrom(numpy_helper.from_array(numbers.astype(np.float16), tensor.name))
+    del model.graph.value_info[:]
+    before, after, inside = [], [], {}
+    for value in model.graph.input:
+        inside[value.name] = f"{value.name}_half"
+        before.append(helper.make_node("Cast", [value.name], [inside[value.name]], to=TensorProto.FLOAT16))
+    for value in model.graph.output:
+        inside[value.name] = f"{value.name}_half"
+        after.append(helper.make_node("Cast", [inside[value.name]], [value.name], to=TensorProto.FLOAT))
+    _rename(model.graph, inside)
+    _put_nodes(model.graph, [*before, *model.graph.node, *after])
+    return bytes(model.SerializeToString())
+
+
+def pixel_graph(graph: bytes) -> bytes:
+    """Return a graph whose input is [n, H, W, 3] uint8 BGR instead of [n, 3, H, W] float32 RGB, 0–255.
+
+    A quarter of the bytes go to the device, and the planes are made there. The numbers are the same.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_model_from_string(graph)
+    value = model.graph.input[0]
+    planes, turned, numbers = f"{value.name}_planes", f"{value.name}_rgb", f"{value.name}_numbers"
+    order = numpy_helper.from_array(np.array([2, 1, 0], np.int64), f"{value.name}_order")
+    model.graph.initializer.append(order)
+    first = [
+        helper.make_node("Transpose", [value.name], [planes], perm=[0, 3, 1, 2]),
+        helper.make_node("Gather", [planes, order.name], [turned], axis=1),
+        helper.make_node("Cast", [turned], [numbers], to=TensorProto.FLOAT),
+    ]
+    _rename(model.graph, {value.name: numbers})
+    _put_nodes(model.graph, [*first, *model.graph.node])
+    sides = [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
+    shape = [sides[0], sides[2], sides[3], 3]
+    value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.UINT8, shape))
+    return bytes(model.SerializeToString())
+
+
+def byte_graph(
+    graph: bytes, samples: Iterable[npt.NDArray[np.float32]], *, float_convolutions: Collection[int]
+) -> bytes:
+    """Return a graph whose convolutions and sums work on 8-bit integers.
+
+    Weights have 7 bits and a scale for each channel: sums of two products of 8 and 8 bits do not fit into the 16
+    that AVX2 has for them. Activations have 8 bits and one scale each, from the least and greatest value that
+    the samples give. Samples, graph and CPU being the same, so is the answer.
+
+    Args:
+        graph: one with one float32 input, as `workers.sessions.optimised_graph` with `portable` makes it.
+        samples: inputs that stand for what the network will see.
+        float_convolutions: those that stay as they are, by their place among the convolutions.
+    """
+    import onnx
+    from onnx import version_converter
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    model = onnx.load_model_from_string(graph)
+    if next(one.version for one in model.opset_import if not one.domain) < _LEAST_OPSET:
+        # The converter asks for the rank of each output.
+        del model.graph.value_info[:]
+        model = version_converter.convert_version(onnx.shape_inference.infer_shapes(model), _LEAST_OPSET)
+    # The quantiser knows nodes by their names; published graphs have none.
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}{number}"
+    # Says that constants are folded, of which it else warns.
+    add_pre_process_metadata(model)
+    name = model.graph.input[0].name
+
+    class Samples(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(samples)
+
+        def get_next(self) -> dict[str, Any] | None:
+            sample = next(self._left, None)
+            return None if sample is None else {name: sample}
+
+    with tempfile.TemporaryDirectory(prefix="maskmill-int8-") as folder:
+        written = Path(folder) / "int8.onnx"
+        quantize_static(
+            model,
+            str(written),
+            Samples(),
+            quant_format=QuantFormat.QOperator,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=_QUANTISED_OPS,
+            nodes_to_exclude=_left_as_they_are(model.graph, float_convolutions),
+        )
+        return written.read_bytes()
+
+
+def _left_as_they_are(graph: Any, places: Collection[int]) -> list[str]:
+    """The names of some convolutions, and of what stands right behind each."""
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    chosen = [node for place, node in enumerate(convolutions) if place in places]
+    outputs = {output for node in chosen for output in node.output}
+    behind = [node for node in graph.node if node.op_type == "Relu" and node.input[0] in outputs]
+    return [node.name for node in (*chosen, *behind)]
+
+
+def _rename(graph: Any, names: dict[str, str]) -> None:
+    """Let nodes read and write other values."""
+    for node in graph.node:
+        for values in (node.input, node.output):
+            for place, value in enumerate(values):
+                values[place] = names.get(value, value)
+
+
+def _put_nodes(graph: Any, nodes: Iterable[Any]) -> None:
+    ordered = list(nodes)
+    del graph.node[:]
+    graph.node.extend(ordered)
