@@ -46,24 +46,26 @@ class PaintedMask:
 
     def box_xyxy(self) -> Box | None:
         """Return the box of what is covered at least by half, maxima exclusive; None where nothing is."""
-        rows, columns = (np.flatnonzero((self.cover >= 128).any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
-            return None
-        x, y = self.window[:2]
-        return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
+        x, y, width, height = cv2.boundingRect(self._covered())
+        left, top = self.window[0] + x, self.window[1] + y
+        return (left, top, left + width, top + height) if width else None
 
     def polygon(self) -> list[list[int]] | None:
         """Return the outline of the largest covered part, [x, y] in pixels, to within a pixel or two."""
-        shape = (self.cover >= 128).astype(np.uint8)
+        shape = self._covered()
         outlines, _ = cv2.findContours(
             shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=self.window[:2]
         )
         if not outlines:
             return None
-        largest = max(outlines, key=cv2.contourArea)
+        largest = outlines[0] if len(outlines) == 1 else max(outlines, key=cv2.contourArea)
         coarse = cv2.approxPolyDP(largest, max(1.0, 0.01 * max(shape.shape)), True)
-        points: list[list[int]] = coarse.reshape(-1, 2).astype(int).tolist()
+        points: list[list[int]] = coarse.reshape(-1, 2).tolist()
         return points
+
+    def _covered(self) -> GrayImage:
+        """(h, w) 255 where the window is covered at least by half."""
+        return np.asarray(cv2.threshold(self.cover, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def draw(
