@@ -55,7 +55,7 @@ def choose(
         pattern=kind.pattern,
         y_offset=round(float(placement.uniform(-MAX_OFFSET, MAX_OFFSET)), 5),
         rotation_deg=round(float(placement.uniform(-MAX_ROTATION_DEG, MAX_ROTATION_DEG)), 3),
-        wear=_wear(wears, (seed, rel_path, "wear", variant, *whose)),
+        wear=_wear(wears, seed, rel_path, "wear", variant, *whose),
         tightness=int(placement.integers(TIGHTNESS_STEPS + 1)) / TIGHTNESS_STEPS,
     )
     return spec, rng_for(*texture_key(seed, rel_path, variant, face_index))
@@ -74,9 +74,9 @@ def texture_key(
     return (seed, rel_path, "texture", variant, *whose)
 
 
-def _wear(wears: Sequence[str], key: tuple[int, bytes, *tuple[str | int, ...]]) -> str:
+def _wear(wears: Sequence[str], seed: int, rel_path: bytes, *key: str | int) -> str:
     """Return one of the ways of wearing, drawn with a generator of its own."""
-    return wears[0] if len(wears) == 1 else wears[int(rng_for(*key).integers(len(wears)))]
+    return wears[0] if len(wears) == 1 else wears[int(rng_for(seed, rel_path, *key).integers(len(wears)))]
 
 
 @lru_cache(maxsize=16)

@@ -60,7 +60,7 @@ class PaintedMask:
             return None
         largest = outlines[0] if len(outlines) == 1 else max(outlines, key=cv2.contourArea)
         coarse = cv2.approxPolyDP(largest, max(1.0, 0.01 * max(shape.shape)), True)
-        points: list[list[int]] = coarse.reshape(-1, 2).tolist()
+        points: list[list[int]] = np.asarray(coarse, np.int32).reshape(-1, 2).tolist()
         return points
 
     def _covered(self) -> GrayImage:

@@ -70,9 +70,11 @@ def _spread(columns: int, rows: int) -> FloatArray:
 
 def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray:
     """Return the control points moved down and turned about the mask's middle."""
-    centre = (control[1, 3] + control[2, 3]) / 2
     angle = math.radians(spec.rotation_deg)
-    cos, sin = math.cos(angle), math.sin(angle)
-    placed: FloatArray = (control - centre) @ np.array([[cos, sin], [-sin, cos]])
-    placed += centre + spec.y_offset * frame.height * frame.down
+    plain = np.ascontiguousarray(control).view(np.complex128)
+    centre = (plain.item(1, 3, 0) + plain.item(2, 3, 0)) / 2
+    moved = spec.y_offset * frame.height * complex(*frame.down.tolist())
+    turn = complex(math.cos(angle), math.sin(angle))
+    # About the middle, as one product and one sum.
+    placed: FloatArray = (plain * turn + (centre + moved - centre * turn)).view(np.float64)
     return placed
