@@ -145,14 +145,16 @@ def paint_mask(
     judge_mesh(mesh, frame, limit)
     source = canvas_bgr if light_from is None else light_from
     light = read_light(source, points, frame, pose)
+    patches = light.patches_at(mesh.points)
     if mask_spec.wear != "hanging":
-        light = with_sides(light, mesh, frame)
+        light = with_sides(light, mesh, frame, patches)
     worn = WornMask(
         spec=mask_spec,
         frame=frame,
         mesh=mesh,
         loops=lay_loops(source, points, frame, mesh, mask_spec),
         light=light,
+        patches=patches,
         optics=read_optics(source, frame),
         skin=skin_outline(points, frame),
     )
@@ -237,8 +239,7 @@ def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
 
 def _window(worn: WornMask, limit: Box) -> Box:
     """Return the part of `limit` that mask and loops can touch."""
-    points = worn.mesh.points.reshape(-1, 2)
-    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    left, top, right, bottom = worn.mesh.box
     margin = worn.margin_px
     x1, y1 = math.floor(left) - margin, math.floor(top) - margin
     x2, y2 = math.ceil(right) + margin + 1, math.ceil(bottom) + margin + 1

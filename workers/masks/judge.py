@@ -100,16 +100,17 @@ def judge_mesh(mesh: Mesh, frame: FaceFrame, limit_xyxy: tuple[int, int, int, in
     Raises:
         UndrawableFace: `landmarks-unsure`, or `out-of-frame`.
     """
-    middle = mesh.points.shape[1] // 2
-    near = mesh.points[:, : middle + 1] if frame.yaw >= 0 else mesh.points[:, middle:]
-    across, down = near[1:, 1:] - near[:-1, :-1], near[1:, :-1] - near[:-1, 1:]
-    areas = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    middle = mesh.areas.shape[1] // 2
+    areas = mesh.areas[:, :middle] if frame.yaw >= 0 else mesh.areas[:, middle:]
     folded = float(-np.minimum(areas, 0).sum() / max(float(np.abs(areas).sum()), 1e-9))
     if folded > MAX_FOLDED:
         raise UndrawableFace(
             "landmarks-unsure", f"at most {MAX_FOLDED:.0%} of the mask may be folded, got {folded:.0%}"
         )
     x1, y1, x2, y2 = limit_xyxy
+    left, top, right, bottom = mesh.box
+    if left >= x1 - 0.5 and right <= x2 - 0.5 and top >= y1 - 0.5 and bottom <= y2 - 0.5:
+        return
     x, y = mesh.points[..., 0], mesh.points[..., 1]
     inside = (x >= x1 - 0.5) & (x <= x2 - 0.5) & (y >= y1 - 0.5) & (y <= y2 - 0.5)
     visible = np.count_nonzero(inside) / inside.size

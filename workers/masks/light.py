@@ -12,7 +12,7 @@ import numpy.typing as npt
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.frame import FaceFrame
 from workers.masks.harmonics import fit_light, head_normals, terms
-from workers.masks.planes import blurred
+from workers.masks.planes import blurred, within
 from workers.masks.pose import Pose
 from workers.masks.ranks import rank
 from workers.masks.sides import read_asymmetry
@@ -91,12 +91,11 @@ class Light:
 def _at(small: Field, points: FloatArray, area_xyxy: tuple[int, int, int, int]) -> Field:
     x1, y1, x2, y2 = area_xyxy
     rows, columns = small.shape
-    # `np.clip` takes four times as long on so few.
-    places = np.maximum(
-        (points + np.array([0.5 - x1, 0.5 - y1])) * (columns / (x2 - x1), rows / (y2 - y1)), 0
-    )
-    x, y = np.moveaxis(np.minimum(places, (columns - 1, rows - 1)).astype(np.intp), -1, 0)
-    found: Field = small[y, x]
+    x = (points[..., 0] + (0.5 - x1)) * (columns / (x2 - x1))
+    y = (points[..., 1] + (0.5 - y1)) * (rows / (y2 - y1))
+    found: Field = small[
+        within(y, 0, rows - 1, out=y).astype(np.intp), within(x, 0, columns - 1, out=x).astype(np.intp)
+    ]
     return found
 
 

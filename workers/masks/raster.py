@@ -47,7 +47,8 @@ def rasterise(
         reach: pixels around the mask for which (u, v) is continued.
     """
     points = mesh.points - origin_xy
-    folded = _is_folded(points)
+    # A part of it is seen from behind, and another one may hide it.
+    folded = bool((mesh.areas < 0).any())
     cover = _cover(points, size_wh, folded)
     small_wh = math.ceil(size_wh[0] * detail), math.ceil(size_wh[1] * detail)
     step = np.array(small_wh) / size_wh
@@ -63,12 +64,6 @@ def rasterise(
     if small_wh != size_wh:
         u, v = (np.asarray(cv2.resize(part, size_wh), np.float32) for part in (u, v))
     return Raster(cover, u, v)
-
-
-def _is_folded(points: FloatArray) -> bool:
-    """Return whether a part of an (R, C, 2) grid is seen from behind, so that another may hide it."""
-    across, down = points[1:, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, 1:]
-    return bool((across[..., 0] * down[..., 1] < across[..., 1] * down[..., 0]).any())
 
 
 def _cover(points: FloatArray, size_wh: tuple[int, int], folded: bool) -> Field:

@@ -36,7 +36,8 @@ LEAST_BLUR_PX = 0.35
 class WornMask:
     """Everything that decides how a mask looks on one face; `loops` are those that can be seen.
 
-    `skin` is (N, 2), the outline of face and neck on which the mask throws its shadow.
+    `patches` are those of the light at the mesh's vertices, (R, C). `skin` is (N, 2), the outline
+    of face and neck on which the mask throws its shadow.
     """
 
     spec: MaskSpec
@@ -44,6 +45,7 @@ class WornMask:
     mesh: Mesh
     loops: list[Loop]
     light: Light
+    patches: Field
     optics: Optics
     skin: FloatArray
 
@@ -99,7 +101,7 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     origin_xy, size_wh = (x1, y1), (x2 - x1, y2 - y1)
     detail = min(1.0, PLACES_UNIT_PX / worn.frame.unit)
     raster = rasterise(worn.mesh, origin_xy, size_wh, detail, 3 * worn.edge_px + 1)
-    fabric = light_fabric(weave(worn.spec, _fabric_size(worn.mesh), rng), worn.mesh, worn.light)
+    fabric = light_fabric(weave(worn.spec, _fabric_size(worn.mesh), rng), worn.mesh, worn.light, worn.patches)
     height, width = fabric.shape[:2]
     x, y = raster.u * np.float32(width - 1), raster.v * np.float32(height - 1)
     color = cv2.remap(fabric, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
