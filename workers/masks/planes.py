@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-AnyFloat = TypeVar("AnyFloat", np.float32, np.float64)
+AnyFloat = TypeVar("AnyFloat", bound=np.floating)
 Field = npt.NDArray[np.float32]
 """(h, w) or (h, w, 3) float32."""
 # Kernels reach so many sigmas: what lies beyond is a hundredth of the weight.
@@ -41,7 +41,8 @@ def within(
     values: npt.NDArray[AnyFloat], low: float, high: float, *, out: npt.NDArray[AnyFloat] | None = None
 ) -> npt.NDArray[AnyFloat]:
     """Return values held between two numbers; on a small array `np.clip` takes four times as long."""
-    return np.minimum(np.maximum(values, low, out=out), high, out=out)
+    held: npt.NDArray[AnyFloat] = np.minimum(np.maximum(values, low, out=out), high, out=out)
+    return held
 
 
 def blurred(field: Field, sigma: float) -> Field:
