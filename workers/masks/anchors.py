@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from common.arrays import FloatArray
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, as_plain
 from workers.masks.shapes import Cut
 from workers.masks.wearing import hanging_points, lowered_points
 
@@ -70,12 +70,6 @@ def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str 
         for left, centre, right in zip(halves[0], middle, halves[1], strict=True)
     ]
     return np.array(rows).view(np.float64).reshape(4, 7, 2)
-
-
-def as_plain(points: FloatArray) -> list[complex]:
-    """Return (N, 2) points as x + yi: on a point or two NumPy takes twenty times as long as plain numbers."""
-    plain: list[complex] = np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0].tolist()
-    return plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ merging; to give one plane a colour 165 us by `cv2.transform` and 30 us by mergi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import cv2
@@ -32,9 +33,9 @@ def shares(levels: npt.NDArray[np.uint8]) -> Field:
     return np.asarray(levels * np.float32(1 / 255), np.float32)
 
 
-def in_color(field: Field, color: npt.NDArray[np.floating]) -> Field:
+def in_color(field: Field, color: Sequence[float]) -> Field:
     """Return (h, w, 3), a (h, w) field times the three numbers of a colour."""
-    return np.asarray(cv2.merge([field * np.float32(value) for value in color.tolist()]), np.float32)
+    return np.asarray(cv2.merge([field * np.float32(value) for value in color]), np.float32)
 
 
 def within(

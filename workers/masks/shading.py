@@ -50,7 +50,7 @@ def light_fabric(
     shaded *= fabric.gloss
     mix = _mix(light)
     if fabric.albedo.shape[:2] == (1, 1):
-        lit = in_color(shaded, mix @ fabric.albedo.reshape(3))
+        lit = in_color(shaded, (mix @ fabric.albedo.reshape(3)).tolist())
     else:
         lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
         lit *= wide(shaded)
@@ -60,7 +60,7 @@ def light_fabric(
         by_y *= fabric.slope_y
         facing += by_x
         facing += by_y
-        lit += in_color(_sharpened(facing), fabric.shine * light.exposure * light.tint)
+        lit += in_color(_sharpened(facing), (fabric.shine * light.exposure * light.tint).tolist())
     _bend_to_white(lit)
     return np.asarray(lit, np.float32)
 
