@@ -21,7 +21,7 @@ from workers.crops import STYLES, crop, matrix_for
 from workers.debug_picture import draw_landmarks
 from workers.facepoints import FacePoints
 from workers.masks.choose import choose, texture_seed
-from workers.masks.draw import PaintedMask, paint_mask
+from workers.masks.draw import FaceReading, PaintedMask, paint_mask
 from workers.masks.judge import points_agree
 from workers.masks.spec import MaskSpec
 from workers.provenance import Origin
@@ -58,6 +58,7 @@ def make_artifacts(
         What was drawn on each face in each variant that was made, or why not.
     """
     masks: list[MaskRow] = []
+    readings: dict[int, FaceReading] = {}
     pictures = [artifact for artifact in planned if artifact.kind != "landmarks"]
     for variant in dict.fromkeys(artifact.variant for artifact in pictures):
         canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
@@ -65,7 +66,7 @@ def make_artifacts(
         if variant is not ORIGINAL:
             with times.part("draw"):
                 canvas, alpha, rows = draw_variant(
-                    options, relative_path, image_bgr, faces, variant, compression
+                    options, relative_path, image_bgr, faces, variant, compression, readings
                 )
             drawn = {row.face_index for row in rows if row.reason is None}
             mask_of = {row.face_index: row for row in rows}
@@ -89,8 +90,12 @@ def draw_variant(
     faces: Sequence[FacePoints],
     variant: int,
     compression: JpegCompression | None = None,
+    readings: dict[int, FaceReading] | None = None,
 ) -> tuple[ImageBgr, GrayImage, list[MaskRow]]:
     """Draw the masks of one variant on a copy of the image, compressed as the image's file is.
+
+    Args:
+        readings: of the same faces by index, from other variants of the image; what is missing is added.
 
     Returns:
         The picture, (H, W) uint8 how far masks cover it, and a row per face: what was drawn, or why not.
@@ -98,6 +103,7 @@ def draw_variant(
     canvas = image_bgr.copy()
     alpha = np.zeros(image_bgr.shape[:2], dtype=np.uint8)
     rows: list[MaskRow] = []
+    readings = {} if readings is None else readings
     shared = None if options.mask_per_face else _Choice.of(options, relative_path, variant, None)
     for face in faces:
         choice = shared or _Choice.of(options, relative_path, variant, face.face_index)
@@ -114,7 +120,9 @@ def draw_variant(
                 limit_xyxy=face.limit_xyxy,
                 light_from=image_bgr,
                 compression=compression,
+                reading=readings.get(face.face_index),
             )
+            readings[face.face_index] = painted.reading
         except UndrawableFace as exc:
             undrawable = exc
         rows.append(_row(variant, face.face_index, choice, painted, undrawable))

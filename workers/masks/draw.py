@@ -13,12 +13,12 @@ import numpy.typing as npt
 from common.arrays import FloatArray, GrayImage, ImageBgr
 from common.jpeg_compression import JpegCompression
 from workers.masks.compress import compress
-from workers.masks.frame import read_frame
+from workers.masks.frame import FaceFrame, read_frame
 from workers.masks.judge import judge_landmarks, judge_mesh
-from workers.masks.light import read_light
+from workers.masks.light import Light, read_light
 from workers.masks.loops import lay_loops, loop_color
 from workers.masks.mesh import lay_mesh
-from workers.masks.optics import read_optics
+from workers.masks.optics import Optics, read_optics
 from workers.masks.planes import Field, shares, wide
 from workers.masks.pose import Pose, read_pose
 from workers.masks.render import Box, Picture, WornMask, render, throw_shadow
@@ -29,6 +29,24 @@ from workers.masks.straps import tie_loop
 
 
 @dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What every mask on a face starts from, whichever it is.
+
+    Attributes:
+        frame, pose: the face's axes and turn.
+        light: on the face, before a mask's sides are asked.
+        optics: of the photograph there.
+        skin: (N, 2) outline of face and neck, pixels.
+    """
+
+    frame: FaceFrame
+    pose: Pose
+    light: Light
+    optics: Optics
+    skin: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class PaintedMask:
     """A mask that was painted.
 
@@ -36,13 +54,18 @@ class PaintedMask:
         changed: x1, y1, x2, y2 outside which nothing changed.
         window: of the mask without its shadow.
         cover: (h, w) uint8 how far it covers the window, 0..255.
-        pose: how the head is turned.
+        reading: of the face, for the next mask on it.
     """
 
     changed: Box
     window: Box
     cover: GrayImage
-    pose: Pose
+    reading: FaceReading
+
+    @property
+    def pose(self) -> Pose:
+        """How the head is turned."""
+        return self.reading.pose
 
     def box_xyxy(self) -> Box | None:
         """Return the box of what is covered at least by half, maxima exclusive; None where nothing is."""
@@ -131,20 +154,29 @@ def paint_mask(
     limit_xyxy: tuple[float, float, float, float] | None = None,
     light_from: ImageBgr | None = None,
     compression: JpegCompression | None = None,
+    reading: FaceReading | None = None,
 ) -> PaintedMask:
     """Draw a mask into an image in place, and return what was painted; everything as in `paint`.
 
     With `compression`, that of the JPEG whose pixels the canvas has, the mask shows the same blocks as they do.
+    `reading` is what another mask on the same face of the same `light_from` was painted by.
     """
     _check_images(canvas_bgr, alpha)
     points = np.asarray(landmarks, dtype=np.float64)
-    frame = judge_landmarks(points)
-    pose = read_pose(points, frame.yaw)
+    if reading is None:
+        frame = judge_landmarks(points)
+        pose = read_pose(points, frame.yaw)
+    else:
+        frame, pose = reading.frame, reading.pose
     mesh = lay_mesh(points, frame, pose, mask_spec)
     limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
     judge_mesh(mesh, frame, limit)
     source = canvas_bgr if light_from is None else light_from
-    light = read_light(source, points, frame, pose)
+    if reading is None:
+        light = read_light(source, points, frame, pose)
+        optics, skin = read_optics(source, frame), skin_outline(points, frame)
+        reading = FaceReading(frame, pose, light, optics, skin)
+    light = reading.light
     patches = light.patches_at(mesh.points)
     if mask_spec.wear != "hanging":
         light = with_sides(light, mesh, frame, patches)
@@ -155,8 +187,8 @@ def paint_mask(
         loops=lay_loops(source, points, frame, mesh, mask_spec),
         light=light,
         patches=patches,
-        optics=read_optics(source, frame),
-        skin=skin_outline(points, frame),
+        optics=reading.optics,
+        skin=reading.skin,
     )
     window = _window(worn, limit)
     around = _grown(window, worn.shadow_px, limit)
@@ -175,7 +207,7 @@ def paint_mask(
     whole, cover = _united(covers)
     if compression is not None:
         compress(canvas_bgr, whole, cover, compression)
-    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, pose)
+    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, reading)
 
 
 def _hull(boxes: Sequence[Box]) -> Box:
