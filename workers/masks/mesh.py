@@ -45,6 +45,11 @@ class Mesh:
         return areas
 
     @cached_property
+    def is_folded(self) -> bool:
+        """Whether a part of it is seen from behind, so that another one may hide it."""
+        return bool(self.areas.min() < 0)
+
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """Least x, least y, largest x and largest y of the vertices, pixels."""
         points = self.points.reshape(-1, 2)

@@ -64,9 +64,7 @@ def rasterise(
         scale_uv: what u and v are at the fabric's far edges.
     """
     points = mesh.points - origin_xy
-    # A part of it is seen from behind, and another one may hide it.
-    folded = bool((mesh.areas < 0).any())
-    cover = _cover(points, size_wh, folded)
+    cover = _cover(points, size_wh, mesh.is_folded)
     small_wh = math.ceil(size_wh[0] * detail), math.ceil(size_wh[1] * detail)
     if small_wh != size_wh:
         points += 0.5
@@ -75,7 +73,11 @@ def rasterise(
     rows, columns = mesh.depth.shape
     topology = _topology(rows, columns)
     corners = points.reshape(-1, 2)[topology.triangles]
-    order = mesh.depth.reshape(-1)[topology.triangles].sum(axis=1).argsort(kind="stable") if folded else None
+    order = (
+        mesh.depth.reshape(-1)[topology.triangles].sum(axis=1).argsort(kind="stable")
+        if mesh.is_folded
+        else None
+    )
     label = _label(corners, small_wh, order)
     # First to the nearest triangle, then on to any near one.
     for side in (3, 2 * math.ceil(reach * detail) + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import cast
@@ -12,7 +13,7 @@ import numpy as np
 from common.arrays import FloatArray
 from workers.masks.colors import bgr_of
 from workers.masks.fabrics import weave
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, as_plain
 from workers.masks.grain import add_grain
 from workers.masks.light import LUMA, Light
 from workers.masks.loops import Loop
@@ -160,8 +161,7 @@ def soften(cover: Field, sigma: float) -> Field:
 
 def _fabric_size(mesh: Mesh) -> tuple[int, int]:
     """Return width and height of the fabric's picture: about the pixels that show it, in a few steps."""
-    middle = mesh.points[mesh.points.shape[0] // 2]
-    along = np.diff(middle, axis=0)
-    length = float(np.sqrt((along * along).sum(axis=1)).sum())
+    middle = as_plain(mesh.points[mesh.points.shape[0] // 2])
+    length = sum(abs(after - before) for before, after in itertools.pairwise(middle))
     width = next((width for width in FABRIC_WIDTHS if width >= 0.85 * length), FABRIC_WIDTHS[-1])
     return width, width * 5 // 8

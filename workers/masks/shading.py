@@ -40,7 +40,10 @@ def light_fabric(
         patches: of the light at the mesh's vertices, (R, C), where they are known.
     """
     height, width = fabric.gloss.shape
-    smooth, by_x, by_y = _spread(shade_mesh(mesh, light, patches), (width, height))
+    shade = shade_mesh(mesh, light, patches)
+    # What is smooth is enlarged in one piece.
+    on_mesh = np.concatenate([shade, _facing(mesh, light)], axis=2) if fabric.shine > 0 else shade
+    smooth, by_x, by_y, *shine = _spread(on_mesh, (width, height))
     by_x *= fabric.slope_x
     by_y *= fabric.slope_y
     by_x += by_y
@@ -55,7 +58,7 @@ def light_fabric(
         lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
         lit *= wide(shaded)
     if fabric.shine > 0:
-        facing, by_x, by_y = _spread(_facing(mesh, light), (width, height))
+        facing, by_x, by_y = shine
         by_x *= fabric.slope_x
         by_y *= fabric.slope_y
         facing += by_x
@@ -186,7 +189,7 @@ def _sharpened(facing: Field) -> Field:
 
 
 def _spread(mesh_values: npt.NDArray[np.floating], size_wh: tuple[int, int]) -> list[Field]:
-    """Return three (h, w) fields over the fabric from (R, C, 3) values on the mesh."""
+    """Return N fields (h, w) over the fabric from (R, C, N) values on the mesh."""
     return [np.asarray(part, np.float32) for part in cv2.split(cv2.resize(mesh_values, size_wh))]
 
 
