@@ -102,7 +102,7 @@ def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered
     for is_first in (True, False):
         believed = weight
         if not is_first:
-            error = system @ fit
+            error = fit @ by_term
             error -= values
             error *= 1 / _BELIEVED
             error *= error

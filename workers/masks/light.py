@@ -122,8 +122,10 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pos
     # Below the nose beards and open mouths darken the skin: the upper face is believed more.
     trust: FloatArray = np.where(below < 0.65, 1.0, 0.35) * seen
     system = terms(normals)
-    harmonics = fit_terms(system, bare / typical, trust, ordered / typical)
-    fitted = system @ harmonics
+    harmonics = fit_terms(
+        system, bare.astype(np.float64) / typical, trust, ordered.astype(np.float64) / typical
+    )
+    fitted = harmonics @ system.T
     planes = np.zeros((rows, columns, 3), np.float32)
     planes[..., 0] = skin
     np.multiply(luma, skin, out=planes[..., 1])
