@@ -228,7 +228,7 @@ def _united(covers: Sequence[tuple[Box, GrayImage]]) -> tuple[Box, GrayImage]:
 
 def _darken(skin: ImageBgr, shadow: Field) -> None:
     """Take a part of its light from a part of the image, in place."""
-    cv2.multiply(skin, wide(1 - shadow), skin, dtype=cv2.CV_8U)
+    skin[...] = cv2.multiply(skin, wide(1 - shadow), dtype=cv2.CV_8U)
 
 
 def _blend(skin: ImageBgr, picture: Picture) -> GrayImage:
@@ -237,7 +237,7 @@ def _blend(skin: ImageBgr, picture: Picture) -> GrayImage:
     share = shares(cover)
     mixed = cv2.blendLinear(picture.color, skin.astype(np.float32), share, 1 - share)
     # Rounds, and stops at 0 and 255.
-    cv2.addWeighted(mixed, 1, mixed, 0, 0, skin, dtype=cv2.CV_8U)
+    skin[...] = cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_8U)
     return cover
 
 

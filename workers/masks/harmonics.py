@@ -11,8 +11,9 @@ from workers.masks.ranks import place_of
 
 # Half axes of a head and how far its middle lies below and behind the eyes, in distances between the pupils.
 HEAD_AXES = np.array([1.20, 1.80, 1.30])
-_FORM = HEAD_AXES**-2.0
 HEAD_CENTRE = np.array([0.0, 0.62, -0.62])
+# The ellipsoid's quadratic form on the head's own axes.
+_FORM = HEAD_AXES**-2.0
 # What holds each of the nine terms back, per sample: a face shows half a sphere, and of that a part.
 _RIDGE = np.array([0.01, 0.003, 0.02, 0.02, 0.1, 0.1, 0.1, 0.1, 0.2])
 # Light before any skin was looked at: most from where the camera stands, the rest from everywhere.
@@ -87,7 +88,13 @@ def fit_light(normals: FloatArray, values: FloatArray, trust: FloatArray) -> Flo
 
 
 def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered: FloatArray) -> FloatArray:
-    """Return what `fit_light` does, where the (N, 9) terms of the normals and the sorted values are known."""
+    """Return what `fit_light` does, from what its caller needs as well.
+
+    Args:
+        system: (N, 9) terms of the normals.
+        values, trust: as there.
+        ordered: (N,) the values, sorted.
+    """
     if not len(values):
         return _PRIOR.copy()
     # Eyes, brows, beard and glasses are dark, teeth and glints bright: neither tells of the light.
