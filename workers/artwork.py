@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from workers.crops import STYLES, crop, matrix_for
 from workers.debug_picture import draw_landmarks
 from workers.facepoints import FacePoints
 from workers.masks.choose import choose, texture_seed
-from workers.masks.draw import PaintedMask, paint_mask
+from workers.masks.draw import FaceReading, PaintedMask, paint_mask
 from workers.masks.judge import points_agree
+from workers.masks.spec import MaskSpec
 from workers.provenance import Origin
 from workers.times import PartTimes
 
@@ -57,6 +58,7 @@ def make_artifacts(
         What was drawn on each face in each variant that was made, or why not.
     """
     masks: list[MaskRow] = []
+    readings: dict[int, FaceReading] = {}
     pictures = [artifact for artifact in planned if artifact.kind != "landmarks"]
     for variant in dict.fromkeys(artifact.variant for artifact in pictures):
         canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
@@ -64,7 +66,7 @@ def make_artifacts(
         if variant is not ORIGINAL:
             with times.part("draw"):
                 canvas, alpha, rows = draw_variant(
-                    options, relative_path, image_bgr, faces, variant, compression
+                    options, relative_path, image_bgr, faces, variant, compression, readings
                 )
             drawn = {row.face_index for row in rows if row.reason is None}
             mask_of = {row.face_index: row for row in rows}
@@ -88,8 +90,12 @@ def draw_variant(
     faces: Sequence[FacePoints],
     variant: int,
     compression: JpegCompression | None = None,
+    readings: dict[int, FaceReading] | None = None,
 ) -> tuple[ImageBgr, GrayImage, list[MaskRow]]:
     """Draw the masks of one variant on a copy of the image, compressed as the image's file is.
+
+    Args:
+        readings: of the same faces by index, from other variants of the image; what is missing is added.
 
     Returns:
         The picture, (H, W) uint8 how far masks cover it, and a row per face: what was drawn, or why not.
@@ -97,8 +103,44 @@ def draw_variant(
     canvas = image_bgr.copy()
     alpha = np.zeros(image_bgr.shape[:2], dtype=np.uint8)
     rows: list[MaskRow] = []
+    readings = {} if readings is None else readings
+    shared = None if options.mask_per_face else _Choice.of(options, relative_path, variant, None)
     for face in faces:
-        whose = face.face_index if options.mask_per_face else None
+        choice = shared or _Choice.of(options, relative_path, variant, face.face_index)
+        painted: PaintedMask | None = None
+        undrawable: UndrawableFace | None = None
+        try:
+            _judge_face(face)
+            painted = paint_mask(
+                canvas,
+                alpha,
+                face.points68,
+                choice.spec,
+                choice.generator(),
+                limit_xyxy=face.limit_xyxy,
+                light_from=image_bgr,
+                compression=compression,
+                reading=readings.get(face.face_index),
+            )
+            readings[face.face_index] = painted.reading
+        except UndrawableFace as exc:
+            undrawable = exc
+        rows.append(_row(variant, face.face_index, choice, painted, undrawable))
+    return canvas, alpha, rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What a face wears, or all faces of a picture; `start` is where the generator of its texture begins."""
+
+    spec: MaskSpec
+    texture: str
+    rng: np.random.Generator
+    start: Mapping[str, object]
+
+    @classmethod
+    def of(cls, options: JobOptions, relative_path: bytes, variant: int, whose: int | None) -> _Choice:
+        """Choose for a face, or with None for all."""
         spec, rng = choose(
             options.seed,
             relative_path,
@@ -108,34 +150,13 @@ def draw_variant(
             options.mask_colors,
             options.wears,
         )
-        row = MaskRow(
-            variant=variant,
-            face_index=face.face_index,
-            kind=spec.kind,
-            mask_type=spec.mask_type,
-            mask_color=spec.color,
-            y_offset=spec.y_offset,
-            rotation_angle=spec.rotation_deg,
-            wear=spec.wear,
-            texture=texture_seed(options.seed, relative_path, variant, whose),
-        )
-        try:
-            _judge_face(face)
-            painted = paint_mask(
-                canvas,
-                alpha,
-                face.points68,
-                spec,
-                rng,
-                limit_xyxy=face.limit_xyxy,
-                light_from=image_bgr,
-                compression=compression,
-            )
-        except UndrawableFace as exc:
-            rows.append(replace(row, reason=exc.reason, message=str(exc)))
-            continue
-        rows.append(_with_place(row, painted))
-    return canvas, alpha, rows
+        texture = texture_seed(options.seed, relative_path, variant, whose)
+        return cls(spec, texture, rng, rng.bit_generator.state)
+
+    def generator(self) -> np.random.Generator:
+        """Return the generator, at its start: a tenth of the time of another one of the same seed."""
+        self.rng.bit_generator.state = self.start
+        return self.rng
 
 
 def _judge_face(face: FacePoints) -> None:
@@ -146,20 +167,37 @@ def _judge_face(face: FacePoints) -> None:
         points_agree(face.points68, face.detector_points5)
 
 
-def _with_place(row: MaskRow, painted: PaintedMask) -> MaskRow:
-    """The row with the head's turn, and the box and outline of what can be seen of the mask."""
-    x1, y1, x2, y2 = painted.box_xyxy() or (None, None, None, None)
-    pose = painted.pose
-    return replace(
-        row,
-        yaw=pose.yaw_deg,
-        pitch=pose.pitch_deg,
-        roll=pose.roll_deg,
-        x1=x1,
-        y1=y1,
-        x2=x2,
-        y2=y2,
-        polygon=painted.polygon(),
+def _row(
+    variant: int,
+    face_index: int,
+    choice: _Choice,
+    painted: PaintedMask | None,
+    undrawable: UndrawableFace | None,
+) -> MaskRow:
+    """What was drawn on a face, the head's turn, the box and the outline that can be seen; or why nothing."""
+    spec = choice.spec
+    place = (None if painted is None else painted.box_xyxy()) or (None, None, None, None)
+    pose = None if painted is None else painted.pose
+    return MaskRow(
+        variant=variant,
+        face_index=face_index,
+        kind=spec.kind,
+        mask_type=spec.mask_type,
+        mask_color=spec.color,
+        y_offset=spec.y_offset,
+        rotation_angle=spec.rotation_deg,
+        wear=spec.wear,
+        yaw=None if pose is None else pose.yaw_deg,
+        pitch=None if pose is None else pose.pitch_deg,
+        roll=None if pose is None else pose.roll_deg,
+        texture=choice.texture,
+        x1=place[0],
+        y1=place[1],
+        x2=place[2],
+        y2=place[3],
+        polygon=None if painted is None else painted.polygon(),
+        reason=None if undrawable is None else undrawable.reason,
+        message=None if undrawable is None else str(undrawable),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from common.options import make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.artwork import FacePoints, draw_variant
+from workers.masks.draw import FaceReading
 
 POINTS = turned_face(50, (150, 120), 20)
 FACE = FacePoints(1, 0, (0.0, 0.0, 300.0, 300.0), POINTS, np.zeros((5, 2)), None)
@@ -39,3 +40,13 @@ def test_mixed_wear_draws_every_way_in_some_variant() -> None:
     options = make_options({"wears": ("mixed",)})
     ways = {draw_variant(options, b"a.jpg", IMAGE, [FACE], variant)[2][0].wear for variant in range(24)}
     assert ways == {"correct", "nose-out", "mouth-out", "hanging"}
+
+
+def test_what_was_read_for_one_variant_serves_the_next_one_as_if_it_were_read_anew() -> None:
+    options = make_options({"wears": ("mixed",)})
+    readings: dict[int, FaceReading] = {}
+    for variant in range(6):
+        canvas, alpha, rows = draw_variant(options, b"a.jpg", IMAGE, [FACE], variant, None, readings)
+        alone = draw_variant(options, b"a.jpg", IMAGE, [FACE], variant)
+        assert (canvas == alone[0]).all() and (alpha == alone[1]).all() and rows == alone[2]
+    assert list(readings) == [FACE.face_index]

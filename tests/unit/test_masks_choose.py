@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from common import chance
 from common.chance import rng_for
 from common.kinds import KINDS, MASK_TYPES
 from workers.masks.choose import choose
@@ -109,3 +111,10 @@ def test_parts_of_a_key_cannot_run_into_each_other() -> None:
 
 def test_a_path_that_is_no_utf8_and_a_seed_beyond_64_bits_have_their_chance() -> None:
     assert rng_for(2**80, b"\xff\xfe/a.jpg").bytes(8) == rng_for(2**80, b"\xff\xfe/a.jpg").bytes(8)
+
+
+def test_a_seed_with_zeros_in_front_gives_the_generator_of_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chance, "_digest", lambda *parts: (5).to_bytes(16, "big"))
+    assert rng_for(1, b"a").bytes(16) == np.random.Generator(np.random.PCG64(5)).bytes(16)

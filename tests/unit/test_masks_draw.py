@@ -151,6 +151,14 @@ def test_paint_reports_the_part_it_changed_and_adds_to_the_alpha_that_is_there(a
     assert (np.maximum(alone, alpha) == alpha).all()
 
 
+def test_a_canvas_that_is_a_view_with_its_channels_turned_is_painted_like_any_other(
+    astronaut: ImageBgr,
+) -> None:
+    view, alpha = astronaut[..., ::-1].copy()[..., ::-1], np.zeros((512, 512), np.uint8)
+    paint(view, alpha, ASTRONAUT, BLUE, _rng(), light_from=astronaut)
+    assert (view == draw(astronaut, ASTRONAUT, BLUE, _rng())[0]).all()
+
+
 def test_the_light_is_read_from_the_unmasked_image_when_it_is_given(astronaut: ImageBgr) -> None:
     canvas, alpha = (astronaut // 4).astype(np.uint8), np.zeros((512, 512), np.uint8)
     paint(canvas, alpha, ASTRONAUT, GREY, _rng(), light_from=astronaut)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from common.arrays import FloatArray
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, as_plain
 from workers.masks.shapes import Cut
 from workers.masks.wearing import hanging_points, lowered_points
 
@@ -32,7 +34,7 @@ CHIN_JAW = (6.9, 5.5)
 # Which rows of a side's own points (`_side_points`) are what.
 _RIM, _CHIN, _LIDS, _ALA, _CORNER = slice(0, 4), slice(4, 6), slice(6, 8), 8, 9
 # Towards the jaw's angle the silhouette is the mask's own edge.
-_INSET = np.array([1.0, 0.9, 0.55, 0.2])
+_INSET = (1.0, 0.9, 0.55, 0.2)
 
 
 def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str = "correct") -> FloatArray:
@@ -51,18 +53,51 @@ def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str 
             [_seen_fraction(s * cut.edge_deg, side * frame.yaw) for s in COLUMN_SHARES] for side in (-1, 1)
         ]
         return lowered_points(landmarks, frame, cut, wear, np.array(seen))
-    control = np.empty((4, 7, 2))
-    control[:, 3] = _middle(landmarks, frame, cut)
-    own = (_side_points(cut) @ landmarks).reshape(2, -1, 2)
-    reach = frame.across(landmarks[48:60])
-    for side, columns, points in ((-1, (2, 1, 0), own[0]), (1, (4, 5, 6), own[1])):
-        control[:, columns] = _side(control[:, 3], points, frame, cut, side)
+    points, axes = as_plain(landmarks), _Axes.of(frame)
+    middle = _middle(points, axes, cut)
+    own = as_plain(_side_points(cut) @ landmarks)
+    reach = [axes.across(point) for point in points[48:60]]
+    halves = []
+    for side, of_side in ((-1, own[:10]), (1, own[10:])):
+        half = _side(middle, of_side, axes, cut, side)
         # In a turned face the lips stand before the far cheek, and the fabric before them.
-        gap = LIP_GAP - 0.4 * (1 - min(max((side * frame.yaw - 0.2) / 0.4, 0.0), 1.0))
-        least = float(side * (reach.max() if side > 0 else reach.min())) + gap * frame.unit
-        missing = max(0.0, least - float(side * frame.across(control[2, columns[0]])))
-        control[2, columns[0]] += side * missing * frame.right
-    return control
+        gap = LIP_GAP - 0.4 * (1 - min(max((side * axes.yaw - 0.2) / 0.4, 0.0), 1.0))
+        least = side * (max(reach) if side > 0 else min(reach)) + gap * axes.unit
+        half[2][0] += side * max(0.0, least - side * axes.across(half[2][0])) * axes.right
+        halves.append(half)
+    rows = [
+        [*reversed(left), centre, *right]
+        for left, centre, right in zip(halves[0], middle, halves[1], strict=True)
+    ]
+    return np.array(rows).view(np.float64).reshape(4, 7, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """A `FaceFrame` in plain numbers: points as x + yi."""
+
+    eyes: complex
+    mouth: complex
+    right: complex
+    down: complex
+    unit: float
+    yaw: float
+
+    @classmethod
+    def of(cls, frame: FaceFrame) -> _Axes:
+        """Return the axes of a frame."""
+        eyes, mouth, right, down = as_plain(np.array([frame.eyes, frame.mouth, frame.right, frame.down]))
+        return cls(eyes, mouth, right, down, frame.unit, frame.yaw)
+
+    def across(self, point: complex) -> float:
+        """Return the distance of a point from the face's axis along `right`."""
+        away = point - self.eyes
+        return away.real * self.right.real + away.imag * self.right.imag
+
+    def along(self, point: complex) -> float:
+        """Return the distance of a point below the eyes along `down`."""
+        away = point - self.eyes
+        return away.real * self.down.real + away.imag * self.down.imag
 
 
 @lru_cache(maxsize=64)
@@ -89,55 +124,55 @@ def _side_points(cut: Cut) -> FloatArray:
     return flat
 
 
-def _middle(landmarks: FloatArray, frame: FaceFrame, cut: Cut) -> FloatArray:
-    """Return the (4, 2) control points over bridge, tip of the nose, lips and chin."""
+def _middle(landmarks: Sequence[complex], axes: _Axes, cut: Cut) -> list[complex]:
+    """Return the 4 control points over bridge, tip of the nose, lips and chin."""
     root_xy, tip_xy, chin_xy = landmarks[27], landmarks[30], landmarks[8]
     # A face that looks sideways shows how far the fabric stands off its nose.
-    forward = math.sin(frame.yaw) * frame.unit * cut.bulge * frame.right
+    forward = math.sin(axes.yaw) * axes.unit * cut.bulge * axes.right
     # On a face that looks up the nose's root stands level with the eyes, and would hide the far one.
-    root, tip = frame.along(landmarks[27:31:3]).tolist()
-    down_nose = (ROOT_GAP * frame.unit - root) / max(tip - root, 1e-6)
+    root, tip = axes.along(root_xy), axes.along(tip_xy)
+    down_nose = (ROOT_GAP * axes.unit - root) / max(tip - root, 1e-6)
     bridge = root_xy + min(max(down_nose, cut.bridge), 0.75) * (tip_xy - root_xy)
     lips = (landmarks[51] + landmarks[57] + landmarks[62] + landmarks[66]) / 4
-    chin = chin_xy + cut.overhang * frame.unit * _direction(chin_xy - lips)
-    column = np.array([bridge + 0.3 * forward, tip_xy + forward, lips + forward, chin])
+    chin = chin_xy + cut.overhang * axes.unit * (chin_xy - lips) / max(abs(chin_xy - lips), 1e-9)
+    upper, nose, mouth = bridge + 0.3 * forward, tip_xy + forward, lips + forward
     # Fabric is stretched: seen from the side it runs straight from nose to chin where the lips lie behind.
     share = (V_KNOTS[2] - V_KNOTS[1]) / (V_KNOTS[3] - V_KNOTS[1])
-    behind = column[1] + share * (column[3] - column[1]) - column[2]
-    ahead = math.copysign(1.0, frame.yaw) if frame.yaw else 0.0
-    column[2] += ahead * max(0.0, ahead * float(behind @ frame.right)) * frame.right
-    return column
+    behind = nose + share * (chin - nose) - mouth
+    ahead = math.copysign(1.0, axes.yaw) if axes.yaw else 0.0
+    away = behind.real * axes.right.real + behind.imag * axes.right.imag
+    return [upper, nose, mouth + ahead * max(0.0, ahead * away) * axes.right, chin]
 
 
-def _side(centre: FloatArray, own: FloatArray, frame: FaceFrame, cut: Cut, side: int) -> FloatArray:
-    """Return (4, 3, 2) control points of one side, from the nose outwards.
+def _side(
+    centre: Sequence[complex], own: Sequence[complex], axes: _Axes, cut: Cut, side: int
+) -> list[list[complex]]:
+    """Return 4 rows of 3 control points of one side, from the nose outwards.
 
     Args:
-        centre: (4, 2) the middle column.
-        own: (10, 2) of `_side_points`.
+        centre: the 4 of the middle column.
+        own: 10 of `_side_points`.
         side: -1 image-left, 1 image-right.
     """
     # The mask lies on a round head: angles from the nose become fractions of the way to the silhouette.
-    near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * frame.yaw) for share in COLUMN_SHARES)
-    shares = np.empty((4, 3, 1))
-    shares[:, 0], shares[:, 1] = near, middle
-    shares[:, 2, 0] = 1 - (1 - edge) * _INSET
-    points = centre[:, None] + shares * (own[_RIM] - centre)[:, None]
+    near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * axes.yaw) for share in COLUMN_SHARES)
+    points = [
+        [start + share * (end - start) for share in (near, middle, 1 - (1 - edge) * inset)]
+        for start, end, inset in zip(centre, own[_RIM], _INSET, strict=True)
+    ]
     # Nostril and mouth tell better than the round head where the middle of this side is.
-    points[1, 0] = (points[1, 0] + 1.6 * own[_ALA] - 0.6 * centre[1]) / 2
-    points[2, 0] = (points[2, 0] + own[_CORNER]) / 2
-    points[3, :2] = own[_CHIN]
-    outwards = points[3] - frame.mouth
-    length = np.sqrt((outwards * outwards).sum(axis=1, keepdims=True))
-    points[3] += cut.overhang * frame.unit * outwards / np.maximum(length, 1e-6)
-    outer, inner = frame.along(own[_LIDS]).tolist()
-    upper, (below_near, below_middle, _) = frame.along(points[:2]).tolist()
+    points[1][0] = (points[1][0] + 1.6 * own[_ALA] - 0.6 * centre[1]) / 2
+    points[2][0] = (points[2][0] + own[_CORNER]) / 2
+    points[3][:2] = own[_CHIN]
+    for column, point in enumerate(points[3]):
+        outwards = point - axes.mouth
+        points[3][column] += cut.overhang * axes.unit * outwards / max(abs(outwards), 1e-6)
+    outer, inner = (axes.along(lid) for lid in own[_LIDS])
     for column, lid in enumerate((inner, outer, outer)):
-        here = upper[column]
+        upper = here = axes.along(points[0][column])
         if column < 2:
-            below = below_middle if column else below_near
-            here = cut.cheek * below + (1 - cut.cheek) * lid
-        points[0, column] += (max(here, lid + LID_GAP * frame.unit) - upper[column]) * frame.down
+            here = cut.cheek * axes.along(points[1][column]) + (1 - cut.cheek) * lid
+        points[0][column] += (max(here, lid + LID_GAP * axes.unit) - upper) * axes.down
     return points
 
 
@@ -152,9 +187,3 @@ def _seen_fraction(angle_deg: float, yaw_away: float) -> float:
     point = min(math.radians(angle_deg) + yaw_away, math.pi / 2)
     middle = math.sin(yaw_away)
     return (math.sin(point) - middle) / max(math.sin(silhouette) - middle, 1e-3)
-
-
-def _direction(vector: FloatArray) -> FloatArray:
-    """Return the unit vector along (2,); a vector without length gives zeros."""
-    direction: FloatArray = vector / max(math.hypot(*vector.tolist()), 1e-9)
-    return direction

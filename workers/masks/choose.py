@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,10 +43,7 @@ def choose(
         wears: the ways of wearing it to draw from, uniformly; at least one.
     """
     whose: tuple[str | int, ...] = ("all",) if face_index is None else ("face", face_index)
-    wardrobe = [
-        _own_colors(mask_type, colors) if colors else [[kind] for kind in kinds_of(mask_type)]
-        for mask_type in dict.fromkeys(mask_types or MASK_TYPES)
-    ]
+    wardrobe = _wardrobe(tuple(mask_types), tuple(colors))
     turn, steps = divmod(variant, sum(len(choices) for choices in wardrobe))
     rng = rng_for(seed, rel_path, "kind", turn, *whose)
     kind = _draw(wardrobe, steps, rng)
@@ -57,7 +55,7 @@ def choose(
         pattern=kind.pattern,
         y_offset=round(float(placement.uniform(-MAX_OFFSET, MAX_OFFSET)), 5),
         rotation_deg=round(float(placement.uniform(-MAX_ROTATION_DEG, MAX_ROTATION_DEG)), 3),
-        wear=wears[int(rng_for(seed, rel_path, "wear", variant, *whose).integers(len(wears)))],
+        wear=_wear(wears, seed, rel_path, "wear", variant, *whose),
         tightness=int(placement.integers(TIGHTNESS_STEPS + 1)) / TIGHTNESS_STEPS,
     )
     return spec, rng_for(*texture_key(seed, rel_path, variant, face_index))
@@ -76,19 +74,37 @@ def texture_key(
     return (seed, rel_path, "texture", variant, *whose)
 
 
-def _own_colors(mask_type: str, colors: Sequence[str]) -> list[list[MaskKind]]:
+def _wear(wears: Sequence[str], seed: int, rel_path: bytes, *key: str | int) -> str:
+    """Return one of the ways of wearing, drawn with a generator of its own."""
+    return wears[0] if len(wears) == 1 else wears[int(rng_for(seed, rel_path, *key).integers(len(wears)))]
+
+
+@lru_cache(maxsize=16)
+def _wardrobe(
+    mask_types: tuple[str, ...], colors: tuple[str, ...]
+) -> tuple[tuple[tuple[MaskKind, ...], ...], ...]:
+    """Return for each type its colours, and for each colour its patterns; the palette has one of each."""
+    return tuple(
+        _own_colors(mask_type, colors) if colors else tuple((kind,) for kind in kinds_of(mask_type))
+        for mask_type in dict.fromkeys(mask_types or MASK_TYPES)
+    )
+
+
+def _own_colors(mask_type: str, colors: Sequence[str]) -> tuple[tuple[MaskKind, ...], ...]:
     """Return, for each of the user's colours, the patterns of the type in it."""
     plain = PATTERNS[mask_type][0]
-    return [
-        [
+    return tuple(
+        tuple(
             MaskKind(mask_type if pattern == plain else f"{mask_type}-{pattern}", mask_type, color, pattern)
             for pattern in PATTERNS[mask_type]
-        ]
+        )
         for color in dict.fromkeys(colors)
-    ]
+    )
 
 
-def _draw(wardrobe: list[list[list[MaskKind]]], steps: int, rng: np.random.Generator) -> MaskKind:
+def _draw(
+    wardrobe: tuple[tuple[tuple[MaskKind, ...], ...], ...], steps: int, rng: np.random.Generator
+) -> MaskKind:
     """Return the choice after `steps` others were taken out: type, then colour, then pattern."""
     left = [list(choices) for choices in wardrobe]
     while True:

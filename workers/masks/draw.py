@@ -13,12 +13,12 @@ import numpy.typing as npt
 from common.arrays import FloatArray, GrayImage, ImageBgr
 from common.jpeg_compression import JpegCompression
 from workers.masks.compress import compress
-from workers.masks.frame import read_frame
+from workers.masks.frame import FaceFrame, read_frame
 from workers.masks.judge import judge_landmarks, judge_mesh
-from workers.masks.light import read_light
+from workers.masks.light import Light, read_light
 from workers.masks.loops import lay_loops, loop_color
 from workers.masks.mesh import lay_mesh
-from workers.masks.optics import read_optics
+from workers.masks.optics import Optics, read_optics
 from workers.masks.planes import Field, shares, wide
 from workers.masks.pose import Pose, read_pose
 from workers.masks.render import Box, Picture, WornMask, render, throw_shadow
@@ -29,6 +29,24 @@ from workers.masks.straps import tie_loop
 
 
 @dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What every mask on a face starts from, whichever it is.
+
+    Attributes:
+        frame, pose: the face's axes and turn.
+        light: on the face, before a mask's sides are asked.
+        optics: of the photograph there.
+        skin: (N, 2) outline of face and neck, pixels.
+    """
+
+    frame: FaceFrame
+    pose: Pose
+    light: Light
+    optics: Optics
+    skin: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class PaintedMask:
     """A mask that was painted.
 
@@ -36,34 +54,41 @@ class PaintedMask:
         changed: x1, y1, x2, y2 outside which nothing changed.
         window: of the mask without its shadow.
         cover: (h, w) uint8 how far it covers the window, 0..255.
-        pose: how the head is turned.
+        reading: of the face, for the next mask on it.
     """
 
     changed: Box
     window: Box
     cover: GrayImage
-    pose: Pose
+    reading: FaceReading
+
+    @property
+    def pose(self) -> Pose:
+        """How the head is turned."""
+        return self.reading.pose
 
     def box_xyxy(self) -> Box | None:
         """Return the box of what is covered at least by half, maxima exclusive; None where nothing is."""
-        rows, columns = (np.flatnonzero((self.cover >= 128).any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
-            return None
-        x, y = self.window[:2]
-        return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
+        x, y, width, height = cv2.boundingRect(self._covered())
+        left, top = self.window[0] + x, self.window[1] + y
+        return (left, top, left + width, top + height) if width else None
 
     def polygon(self) -> list[list[int]] | None:
         """Return the outline of the largest covered part, [x, y] in pixels, to within a pixel or two."""
-        shape = (self.cover >= 128).astype(np.uint8)
+        shape = self._covered()
         outlines, _ = cv2.findContours(
             shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=self.window[:2]
         )
         if not outlines:
             return None
-        largest = max(outlines, key=cv2.contourArea)
+        largest = outlines[0] if len(outlines) == 1 else max(outlines, key=cv2.contourArea)
         coarse = cv2.approxPolyDP(largest, max(1.0, 0.01 * max(shape.shape)), True)
-        points: list[list[int]] = coarse.reshape(-1, 2).astype(int).tolist()
+        points: list[list[int]] = np.asarray(coarse, np.int32).reshape(-1, 2).tolist()
         return points
+
+    def _covered(self) -> GrayImage:
+        """(h, w) 255 where the window is covered at least by half."""
+        return np.asarray(cv2.threshold(self.cover, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def draw(
@@ -129,30 +154,41 @@ def paint_mask(
     limit_xyxy: tuple[float, float, float, float] | None = None,
     light_from: ImageBgr | None = None,
     compression: JpegCompression | None = None,
+    reading: FaceReading | None = None,
 ) -> PaintedMask:
     """Draw a mask into an image in place, and return what was painted; everything as in `paint`.
 
     With `compression`, that of the JPEG whose pixels the canvas has, the mask shows the same blocks as they do.
+    `reading` is what another mask on the same face of the same `light_from` was painted by.
     """
     _check_images(canvas_bgr, alpha)
     points = np.asarray(landmarks, dtype=np.float64)
-    frame = judge_landmarks(points)
-    pose = read_pose(points, frame.yaw)
+    if reading is None:
+        frame = judge_landmarks(points)
+        pose = read_pose(points, frame.yaw)
+    else:
+        frame, pose = reading.frame, reading.pose
     mesh = lay_mesh(points, frame, pose, mask_spec)
     limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
     judge_mesh(mesh, frame, limit)
     source = canvas_bgr if light_from is None else light_from
-    light = read_light(source, points, frame, pose)
+    if reading is None:
+        light = read_light(source, points, frame, pose)
+        optics, skin = read_optics(source, frame), skin_outline(points, frame)
+        reading = FaceReading(frame, pose, light, optics, skin)
+    light = reading.light
+    patches = light.patches_at(mesh.points)
     if mask_spec.wear != "hanging":
-        light = with_sides(light, mesh, frame)
+        light = with_sides(light, mesh, frame, patches)
     worn = WornMask(
         spec=mask_spec,
         frame=frame,
         mesh=mesh,
         loops=lay_loops(source, points, frame, mesh, mask_spec),
         light=light,
-        optics=read_optics(source, frame),
-        skin=skin_outline(points, frame),
+        patches=patches,
+        optics=reading.optics,
+        skin=reading.skin,
     )
     window = _window(worn, limit)
     around = _grown(window, worn.shadow_px, limit)
@@ -171,7 +207,7 @@ def paint_mask(
     whole, cover = _united(covers)
     if compression is not None:
         compress(canvas_bgr, whole, cover, compression)
-    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, pose)
+    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, reading)
 
 
 def _hull(boxes: Sequence[Box]) -> Box:
@@ -235,8 +271,7 @@ def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
 
 def _window(worn: WornMask, limit: Box) -> Box:
     """Return the part of `limit` that mask and loops can touch."""
-    points = worn.mesh.points.reshape(-1, 2)
-    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    left, top, right, bottom = worn.mesh.box
     margin = worn.margin_px
     x1, y1 = math.floor(left) - margin, math.floor(top) - margin
     x2, y2 = math.ceil(right) + margin + 1, math.ceil(bottom) + margin + 1

@@ -55,6 +55,8 @@ _CLOTH: Final = (finish_cloth, sew_cloth)
 # Sheets up to this width are taken from a drawer that holds so many of each cut, and as many mirrored; larger
 # ones, on which folds can be told apart, are sewn for each mask.
 DRAWER_WIDTH, DRAWER_SHEETS = 176, 12
+# Seven cuts in five sizes: with 160 sheets kept, every fifth small mask of a mixed job was sewn anew.
+DRAWERS = 7 * 5 * DRAWER_SHEETS
 # The height of the relief in parts of the mask's height: folds stand out as those of worn masks do.
 RELIEF = 0.017
 # Half of the part of the light that comes from one side.
@@ -124,7 +126,7 @@ def weave(spec: MaskSpec, size_wh: tuple[int, int], rng: np.random.Generator) ->
     return Fabric(albedo, sewn.slope_x, sewn.slope_y, sewn.gloss, SHINE.get(spec.mask_type, 0.0))
 
 
-@lru_cache(maxsize=160)
+@lru_cache(maxsize=DRAWERS)
 def _from_drawer(finish: Sew, sew: Sew, size_wh: tuple[int, int], number: int) -> _Sewn:
     """Return one sheet of a cut, sewn once; 0.3 MB at most."""
     sewn = _sew(finish, sew, size_wh, np.random.Generator(np.random.PCG64(number)))

@@ -7,17 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray
-from workers.masks.ranks import rank
+from workers.masks.ranks import place_of
 
 # Half axes of a head and how far its middle lies below and behind the eyes, in distances between the pupils.
 HEAD_AXES = np.array([1.20, 1.80, 1.30])
 HEAD_CENTRE = np.array([0.0, 0.62, -0.62])
+# The ellipsoid's quadratic form on the head's own axes.
+_FORM = HEAD_AXES**-2.0
 # What holds each of the nine terms back, per sample: a face shows half a sphere, and of that a part.
 _RIDGE = np.array([0.01, 0.003, 0.02, 0.02, 0.1, 0.1, 0.1, 0.1, 0.2])
 # Light before any skin was looked at: most from where the camera stands, the rest from everywhere.
 _PRIOR = np.array([0.62, 0.0, 0.0, 0.42, 0.0, 0.0, 0.0, 0.0, 0.0])
 # Relative errors beyond this are no skin: hair, eyes, glints.
 _BELIEVED = 0.15
+# Values below the first rank or above the second are no skin.
+_SKIN_RANKS = 0.12, 0.98
 
 
 def terms(normals: FloatArray) -> FloatArray:
@@ -26,13 +30,14 @@ def terms(normals: FloatArray) -> FloatArray:
     Ramamoorthi & Hanrahan, "An efficient representation for irradiance environment maps" (2001): nine terms
     hold 98 % of what a matt surface shows of any light.
     """
-    x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
-    every = np.empty((*x.shape, 9))
-    every[..., 0] = 1
-    every[..., 1:4] = normals
-    every[..., 4], every[..., 5], every[..., 6] = x * y, x * z, y * z
-    every[..., 7], every[..., 8] = x * x - y * y, 3 * z * z - 1
-    return every
+    n = normals.T
+    # One term after the other in memory.
+    every = np.empty((9, *n.shape[1:]))
+    every[0], every[1:4] = 1, n
+    every[4:6], every[6] = n[0] * n[1:], n[1] * n[2]
+    squares = n * n
+    every[7], every[8] = squares[0] - squares[1], 3 * squares[2] - 1
+    return every.T
 
 
 def head_normals(
@@ -44,16 +49,30 @@ def head_normals(
         across, along: places from between the eyes, in distances between the pupils.
         turn: (3, 3) from the head's axes to those of the face as seen.
     """
-    centre = turn @ HEAD_CENTRE
-    form = turn @ np.diag(HEAD_AXES**-2.0) @ turn.T
-    x, y = across - centre[0], along - centre[1]
+    centre_x, centre_y, _ = (turn @ HEAD_CENTRE).tolist()
+    form = (turn * _FORM) @ turn.T
+    (xx, xy, xz), (_, yy, yz), (_, _, zz) = form.tolist()
+    place = np.empty((3, across.size))
+    x, y, z = place
+    np.subtract(across, centre_x, out=x)
+    np.subtract(along, centre_y, out=y)
     # The nearer root of form_zz z^2 + 2 b z + c = 0.
-    b = form[0, 2] * x + form[1, 2] * y
-    c = form[0, 0] * x * x + 2 * form[0, 1] * x * y + form[1, 1] * y * y - 1
-    inside = b * b - form[2, 2] * c
-    z = (-b + np.sqrt(np.maximum(inside, 0))) / form[2, 2]
-    normals = form @ np.array([x, y, z])
-    normals /= np.maximum(np.sqrt((normals * normals).sum(axis=0)), 1e-9)
+    b = xz * x
+    b += yz * y
+    c = xx * x
+    c += (2 * xy) * y
+    c *= x
+    c += yy * y * y
+    c -= 1
+    c *= zz
+    inside = b * b
+    inside -= c
+    np.sqrt(np.maximum(inside, 0), out=z)
+    z -= b
+    z /= zz
+    normals = form @ place
+    squared = np.einsum("in,in->n", normals, normals)
+    normals /= np.sqrt(np.maximum(squared, 1e-18, out=squared), out=squared)
     return normals.T, inside > 0
 
 
@@ -65,18 +84,43 @@ def fit_light(normals: FloatArray, values: FloatArray, trust: FloatArray) -> Flo
         values: (N,) luminance over that of typical skin.
         trust: (N,) weights.
     """
+    return fit_terms(terms(normals), values, trust, np.sort(values))
+
+
+def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered: FloatArray) -> FloatArray:
+    """Return what `fit_light` does, from what its caller needs as well.
+
+    Args:
+        system: (N, 9) terms of the normals.
+        values, trust: as there.
+        ordered: (N,) the values, sorted.
+    """
+    if not len(values):
+        return _PRIOR.copy()
     # Eyes, brows, beard and glasses are dark, teeth and glints bright: neither tells of the light.
-    keep = (values > rank(values, 0.12)) & (values < rank(values, 0.98)) if len(values) else values > 0
+    least, most = (ordered[place_of(share, len(ordered))] for share in _SKIN_RANKS)
+    keep = (values > least) & (values < most)
     if np.count_nonzero(keep) < 12:
         return _PRIOR.copy()
-    system, wanted, weight = terms(normals[keep]), values[keep], trust[keep]
-    ridge = np.diag(_RIDGE * float(weight.sum()))
-    fit, believed = _PRIOR, weight
-    for _ in range(2):
-        weighted = system.T * believed
+    # What is not believed has no weight: cheaper than to copy the rest.
+    weight = trust * keep
+    ridge = _RIDGE * float(weight.sum())
+    by_term, fit = system.T, _PRIOR
+    for is_first in (True, False):
+        believed = weight
+        if not is_first:
+            error = fit @ by_term
+            error -= values
+            error *= 1 / _BELIEVED
+            error *= error
+            error += 1
+            believed = np.divide(weight, error, out=error)
+        weighted = by_term * believed
+        gram = weighted @ system
+        gram.reshape(-1)[::10] += ridge
+        right = weighted @ values
+        right += ridge * _PRIOR
         # Symmetric and positive: a fifth of the time of `np.linalg.solve`.
-        right = weighted @ wanted + ridge @ _PRIOR
-        _, solved = cv2.solve(weighted @ system + ridge, right[:, None], flags=cv2.DECOMP_CHOLESKY)
+        _, solved = cv2.solve(gram, right[:, None], flags=cv2.DECOMP_CHOLESKY)
         fit = np.asarray(solved, np.float64)[:, 0]
-        believed = weight / (1 + ((system @ fit - wanted) / _BELIEVED) ** 2)
     return fit

@@ -41,8 +41,14 @@ def _rows(*weights: dict[range | int, float]) -> FloatArray:
 
 
 # Brows, tip of the nose, mouth and chin; the widths of the jaw and between the eyes.
-_ORDER = _rows({range(17, 27): 1.0}, {30: 1.0}, {48: 0.5, 54: 0.5}, {8: 1.0})
-_WIDTHS = _rows({16: 1.0, 0: -1.0}, {range(42, 48): 1.0, range(36, 42): -1.0})
+_MEASURES = _rows(
+    {range(17, 27): 1.0},
+    {30: 1.0},
+    {48: 0.5, 54: 0.5},
+    {8: 1.0},
+    {16: 1.0, 0: -1.0},
+    {range(42, 48): 1.0, range(36, 42): -1.0},
+)
 
 
 def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
@@ -74,15 +80,20 @@ def judge_landmarks(landmarks: FloatArray) -> FaceFrame:
 
 def _judge_order(landmarks: FloatArray, frame: FaceFrame) -> None:
     """Raise UndrawableFace unless eyes, nose, mouth, chin and jaw are where a face has them."""
-    down, start = frame.down / frame.unit, frame.eyes @ frame.down / frame.unit
-    brow, nose, mouth, chin = (_ORDER @ (landmarks @ down) - start).tolist()
+    *places, (jaw_x, jaw_y), (eyes_x, eyes_y) = (_MEASURES @ landmarks).tolist()
+    (start_x, start_y), (down_x, down_y) = frame.eyes.tolist(), frame.down.tolist()
+    brow, nose, mouth, chin = (
+        ((x - start_x) * down_x + (y - start_y) * down_y) / frame.unit for x, y in places
+    )
     if not (brow < 0 and nose > MIN_STEP and mouth > nose + MIN_STEP and mouth + MIN_STEP < chin < MAX_CHIN):
         raise UndrawableFace(
             "landmarks-unsure",
             "brows, eyes, nose, mouth and chin must follow each other, "
             f"got {brow:.2f}, 0, {nose:.2f}, {mouth:.2f}, {chin:.2f}",
         )
-    jaw, eyes = (_WIDTHS @ (landmarks @ frame.right) / frame.unit).tolist()
+    right_x, right_y = frame.right.tolist()
+    jaw = (jaw_x * right_x + jaw_y * right_y) / frame.unit
+    eyes = (eyes_x * right_x + eyes_y * right_y) / frame.unit
     if not (MIN_JAW < jaw < MAX_JAW and eyes > MIN_EYE_GAP):
         raise UndrawableFace(
             "landmarks-unsure", f"jaw and eyes must open to the sides, got widths of {jaw:.2f} and {eyes:.2f}"
@@ -100,16 +111,18 @@ def judge_mesh(mesh: Mesh, frame: FaceFrame, limit_xyxy: tuple[int, int, int, in
     Raises:
         UndrawableFace: `landmarks-unsure`, or `out-of-frame`.
     """
-    middle = mesh.points.shape[1] // 2
-    near = mesh.points[:, : middle + 1] if frame.yaw >= 0 else mesh.points[:, middle:]
-    across, down = near[1:, 1:] - near[:-1, :-1], near[1:, :-1] - near[:-1, 1:]
-    areas = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-    folded = float(-np.minimum(areas, 0).sum() / max(float(np.abs(areas).sum()), 1e-9))
-    if folded > MAX_FOLDED:
-        raise UndrawableFace(
-            "landmarks-unsure", f"at most {MAX_FOLDED:.0%} of the mask may be folded, got {folded:.0%}"
-        )
+    if mesh.is_folded:
+        middle = mesh.areas.shape[1] // 2
+        areas = mesh.areas[:, :middle] if frame.yaw >= 0 else mesh.areas[:, middle:]
+        folded = float(-np.minimum(areas, 0).sum() / max(float(np.abs(areas).sum()), 1e-9))
+        if folded > MAX_FOLDED:
+            raise UndrawableFace(
+                "landmarks-unsure", f"at most {MAX_FOLDED:.0%} of the mask may be folded, got {folded:.0%}"
+            )
     x1, y1, x2, y2 = limit_xyxy
+    left, top, right, bottom = mesh.box
+    if left >= x1 - 0.5 and right <= x2 - 0.5 and top >= y1 - 0.5 and bottom <= y2 - 0.5:
+        return
     x, y = mesh.points[..., 0], mesh.points[..., 1]
     inside = (x >= x1 - 0.5) & (x <= x2 - 0.5) & (y >= y1 - 0.5) & (y <= y2 - 0.5)
     visible = np.count_nonzero(inside) / inside.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,10 +12,10 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.frame import FaceFrame
-from workers.masks.harmonics import fit_light, head_normals, terms
-from workers.masks.planes import blurred
+from workers.masks.harmonics import fit_terms, head_normals, terms
+from workers.masks.planes import blurred, within
 from workers.masks.pose import Pose
-from workers.masks.ranks import rank
+from workers.masks.ranks import place_of
 from workers.masks.sides import read_asymmetry
 
 Field = npt.NDArray[np.float32]
@@ -91,12 +92,11 @@ class Light:
 def _at(small: Field, points: FloatArray, area_xyxy: tuple[int, int, int, int]) -> Field:
     x1, y1, x2, y2 = area_xyxy
     rows, columns = small.shape
-    # `np.clip` takes four times as long on so few.
-    places = np.maximum(
-        (points + np.array([0.5 - x1, 0.5 - y1])) * (columns / (x2 - x1), rows / (y2 - y1)), 0
-    )
-    x, y = np.moveaxis(np.minimum(places, (columns - 1, rows - 1)).astype(np.intp), -1, 0)
-    found: Field = small[y, x]
+    x = (points[..., 0] + (0.5 - x1)) * (columns / (x2 - x1))
+    y = (points[..., 1] + (0.5 - y1)) * (rows / (y2 - y1))
+    found: Field = small[
+        within(y, 0, rows - 1, out=y).astype(np.intp), within(x, 0, columns - 1, out=x).astype(np.intp)
+    ]
     return found
 
 
@@ -110,34 +110,41 @@ def read_light(image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, pos
     """
     small, area = _small_copy(image_bgr, landmarks, frame)
     rows, columns = small.shape[:2]
-    to_small = np.array([columns / (area[2] - area[0]), rows / (area[3] - area[1])])
+    to_small = columns / (area[2] - area[0]), rows / (area[3] - area[1])
     skin = _skin(landmarks, to_small, area[:2], (columns, rows))
     luma = np.asarray(cv2.transform(small, LUMA[None]), np.float32)
     across, along = _places(frame, to_small, area[:2], (columns, rows))
     there = np.flatnonzero(skin)
-    bare = luma.reshape(-1)[there]
-    typical = max(rank(bare, 0.5), 4.0)
-    normals, seen = head_normals(across.reshape(-1)[there], along.reshape(-1)[there], pose.turn())
+    bare, below = luma.reshape(-1)[there], along.reshape(-1)[there]
+    ordered = np.sort(bare)
+    typical = max(float(ordered[place_of(0.5, len(ordered))]), 4.0)
+    normals, seen = head_normals(across.reshape(-1)[there], below, pose.turn())
     # Below the nose beards and open mouths darken the skin: the upper face is believed more.
-    trust: FloatArray = np.where(along.reshape(-1)[there] < 0.65, 1.0, 0.35) * seen
-    harmonics = fit_light(normals, bare / typical, trust)
-    even = np.zeros_like(luma)
-    even.reshape(-1)[there] = bare / np.clip(terms(normals) @ harmonics, 0.2, 2.0)
-    weight = skin.astype(np.float32)
-    blur = max(1.0, 0.12 * max(rows, columns))
-    maps = blurred(np.asarray(cv2.merge([weight, luma * weight, even]), np.float32), blur)
+    trust: FloatArray = np.where(below < 0.65, 1.0, 0.35) * seen
+    system = terms(normals)
+    harmonics = fit_terms(
+        system, bare.astype(np.float64) / typical, trust, ordered.astype(np.float64) / typical
+    )
+    fitted = harmonics @ system.T
+    planes = np.zeros((rows, columns, 3), np.float32)
+    planes[..., 0] = skin
+    np.multiply(luma, skin, out=planes[..., 1])
+    planes.reshape(-1, 3)[there, 2] = bare / within(fitted, 0.2, 2.0, out=fitted)
+    maps = blurred(planes, max(1.0, 0.12 * max(rows, columns)))
     share = np.maximum(maps[..., 0], 1e-3)
+    share *= np.float32(typical)
+    all_light = np.asarray(maps[..., 1] / share, np.float32)
+    rest = np.asarray(maps[..., 2] / share, np.float32)
     harmonics[2] += FROM_ABOVE
     saturation = _saturation(small)
     return Light(
-        exposure=_exposure(bare, typical),
-        tint=_tint(small.reshape(-1, 3)[there], saturation),
+        exposure=_exposure(float(ordered[place_of(0.97, len(ordered))]), typical),
+        tint=_tint(cv2.mean(small, skin.view(np.uint8))[:3], saturation),
         saturation=saturation,
         harmonics=harmonics,
         asymmetry=read_asymmetry(luma, skin, across, along),
-        patches=np.asarray(maps[..., 2] / share / typical, np.float32).clip(0.5, 1.6)
-        ** np.float32(PATCH_POWER),
-        skin=np.asarray(maps[..., 1] / share / typical, np.float32).clip(0.3, 1.5),
+        patches=np.asarray(within(rest, 0.5, 1.6, out=rest) ** np.float32(PATCH_POWER), np.float32),
+        skin=within(all_light, 0.3, 1.5, out=all_light),
         area_xyxy=area,
     )
 
@@ -147,8 +154,9 @@ def _small_copy(
 ) -> tuple[npt.NDArray[np.float32], tuple[int, int, int, int]]:
     """Return a float32 copy of face and forehead, at most `SAMPLES` a side, and the pixels it shows."""
     height, width = image_bgr.shape[:2]
-    points = np.concatenate([landmarks, landmarks[17:27] - FOREHEAD * frame.unit * frame.down])
-    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    forehead = landmarks[17:27] - FOREHEAD * frame.unit * frame.down
+    x, y = np.concatenate([landmarks, forehead]).T.tolist()
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
     x1, y1 = min(max(math.floor(left), 0), width - 1), min(max(math.floor(top), 0), height - 1)
     x2, y2 = min(max(math.ceil(right) + 1, x1 + 1), width), min(max(math.ceil(bottom) + 1, y1 + 1), height)
     shrink = min(1.0, SAMPLES / max(x2 - x1, y2 - y1))
@@ -160,37 +168,45 @@ def _small_copy(
 
 
 def _places(
-    frame: FaceFrame, to_small: FloatArray, origin_xy: tuple[int, int], size_wh: tuple[int, int]
+    frame: FaceFrame, to_small: tuple[float, float], origin_xy: tuple[int, int], size_wh: tuple[int, int]
 ) -> tuple[FloatArray, FloatArray]:
     """Return (h, w) how far right of and below the eyes the small copy's pixels lie, in units."""
-    x = ((np.arange(size_wh[0]) + 0.5) / to_small[0] - 0.5 + origin_xy[0] - frame.eyes[0]) / frame.unit
-    y = ((np.arange(size_wh[1]) + 0.5) / to_small[1] - 0.5 + origin_xy[1] - frame.eyes[1]) / frame.unit
+    eye_x, eye_y = frame.eyes.tolist()
+    x = np.arange(size_wh[0]) * (1 / to_small[0] / frame.unit)
+    x += (0.5 / to_small[0] - 0.5 + origin_xy[0] - eye_x) / frame.unit
+    y = np.arange(size_wh[1])[:, None] * (1 / to_small[1] / frame.unit)
+    y += (0.5 / to_small[1] - 0.5 + origin_xy[1] - eye_y) / frame.unit
     (rx, ry), (dx, dy) = frame.right.tolist(), frame.down.tolist()
-    return rx * x + (ry * y)[:, None], dx * x + (dy * y)[:, None]
+    return rx * x + ry * y, dx * x + dy * y
 
 
 def _skin(
-    landmarks: FloatArray, to_small: FloatArray, origin_xy: tuple[int, int], size_wh: tuple[int, int]
+    landmarks: FloatArray, to_small: tuple[float, float], origin_xy: tuple[int, int], size_wh: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
     """Return the (h, w) pixels of the small copy between brows and jaw; all where that leaves none."""
-    outline = (landmarks[_OUTLINE] - origin_xy + 0.5) * to_small - 0.5
-    inside = np.zeros((size_wh[1], size_wh[0]), dtype=np.uint8)
+    outline = landmarks[_OUTLINE] - origin_xy
+    outline += 0.5
+    outline *= to_small
+    outline -= 0.5
     middle = outline.sum(axis=0) / len(outline)
     # A little smaller, so that hair and background at the silhouette stay out.
-    fixed = np.rint((middle + 0.92 * (outline - middle)) * 16).astype(np.int32)
-    cv2.fillPoly(inside, [fixed], 1, cv2.LINE_8, 4)
-    return inside > 0 if inside.any() else np.ones_like(inside, dtype=bool)
+    outline -= middle
+    outline *= 0.92
+    outline += middle
+    outline *= 16
+    inside = np.zeros((size_wh[1], size_wh[0]), dtype=np.uint8)
+    cv2.fillPoly(inside, [np.rint(outline, out=outline).astype(np.int32)], 1, cv2.LINE_8, 4)
+    return inside.view(np.bool_) if inside.any() else np.ones_like(inside, dtype=bool)
 
 
-def _exposure(luma: FloatArray, typical: float) -> float:
-    """Return how bright the photograph is at skin of these (N,) luminances: 1 well exposed, less in the dark.
+def _exposure(white: float, typical: float) -> float:
+    """Return how bright the photograph is, 1 well exposed, less in the dark, by its brightest and its typical skin.
 
     Skin alone would darken the mask of a dark face, the brightest spots alone believe in a lamp behind it.
     """
-    white = rank(luma, 0.97)
     exposure = 0.45 * typical / GOOD_SKIN + 0.55 * white / GOOD_WHITE
     # Cameras lift what is a little dark, and leave the night dark.
-    return float(np.clip(4.1 * exposure / (2.6 + exposure), 0.06, 1.25))
+    return min(max(4.1 * exposure / (2.6 + exposure), 0.06), 1.25)
 
 
 def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:
@@ -200,18 +216,25 @@ def _saturation(small_bgr: npt.NDArray[np.float32]) -> float:
     brightest = float(most.sum())
     colorful = (brightest - float(least.sum())) / max(brightest, float(most.size))
     # JPEG leaves up to 0.02 in a grey picture; faces in colour have 0.15 and more.
-    return float(np.clip((colorful - 0.02) / 0.08, 0, 1))
+    return min(max((colorful - 0.02) / 0.08, 0.0), 1.0)
 
 
-def _tint(skin_bgr: npt.NDArray[np.float32], saturation: float) -> npt.NDArray[np.float32]:
+def _tint(skin_bgr: Sequence[float], saturation: float) -> npt.NDArray[np.float32]:
     """Return (3,) factors that carry a part of the light's colour on to the mask."""
-    mean = np.maximum(skin_bgr.sum(axis=0) / len(skin_bgr), 2.0)
-    cast = mean / float(mean @ LUMA) / SKIN_TINT
+    if saturation <= 0:
+        return np.ones(3, np.float32)
+    mean = [max(level, 2.0) for level in skin_bgr]
+    grey = _grey(mean)
+    cast = [level / grey / skin for level, skin in zip(mean, SKIN_TINT.tolist(), strict=True)]
     # Small casts are the skin's own; a lamp's are large.
-    largest = max(float(np.abs(cast - 1).max()), 1e-3)
-    believed = 0.85 * max(0.0, 1 - SKIN_CAST / largest) * min(1.0, 0.45 / largest)
-    tint = 1 + np.float32(believed * saturation) * (cast - 1)
-    normalised: npt.NDArray[np.float32] = (
-        (tint / (tint @ LUMA)).astype(np.float32) if saturation > 0 else np.ones(3, np.float32)
-    )
-    return normalised
+    largest = max(*(abs(one - 1) for one in cast), 1e-3)
+    believed = 0.85 * max(0.0, 1 - SKIN_CAST / largest) * min(1.0, 0.45 / largest) * saturation
+    tint = [1 + believed * (one - 1) for one in cast]
+    grey = _grey(tint)
+    return np.array([one / grey for one in tint], np.float32)
+
+
+def _grey(bgr: Sequence[float]) -> float:
+    """Return the luminance of a colour."""
+    blue, green, red = LUMA.tolist()
+    return float(blue * bgr[0] + green * bgr[1] + red * bgr[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.colors import bgr_of
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, as_plain, averages
 from workers.masks.mesh import Mesh
+from workers.masks.planes import within
 from workers.masks.spec import MaskSpec
 from workers.masks.wearing import hanging_side
 
@@ -23,7 +25,10 @@ TOGETHER_UNIT_PX = 34.0
 STEPS = 8
 _T = np.linspace(0, 1, STEPS)
 # Start, middle and end in the points of a quadratic curve.
-_CURVE = np.stack([(1 - _T) ** 2, 2 * _T * (1 - _T), _T**2], axis=1)
+_CURVE = np.stack([(1 - _T) ** 2, 2 * _T * (1 - _T), _T**2]).astype(np.complex128)
+_THIRDS = np.full(3, 1 / 3)
+# The cheeks below the eyes tell what skin is here; a cross of five pixels tells skin from an eyelash.
+_CHEEKS = averages((41, 31), (46, 35), (40, 31), (47, 35))
 _CROSS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
 ELASTIC_BGR = np.array([226, 229, 230], dtype=np.float32)
 RUBBER_BGR = np.array([168, 204, 222], dtype=np.float32)
@@ -56,25 +61,27 @@ def lay_loops(
     if spec.wear == "hanging":
         return _hanging_loop(landmarks, frame, mesh)
     starts, ends = [], []
-    corners = mesh.corners
+    points, corners = as_plain(landmarks), as_plain(mesh.corners)
+    right, down = as_plain(np.array([frame.right, frame.down]))
+    middle = sum(corners) / 4
     # From a little inside the fabric, so that no gap opens at the soft edge.
-    inside = corners + 0.06 * (corners.sum(axis=0) / 4 - corners)
+    inside = [corner + 0.06 * (middle - corner) for corner in corners]
     sine = math.sin(frame.yaw)
     for side, ear_number, cheek_number in ((-1, 0, 2), (1, 16, 14)):
         if side * frame.yaw > FAR_SIDE_YAW:
             continue
-        ear, cheek = landmarks[ear_number], landmarks[cheek_number]
+        ear, cheek = points[ear_number], points[cheek_number]
         # A face that looks away shows more of this side: the ear's back lies further out.
-        out = side * frame.unit * (0.03 + 0.35 * max(0.0, -side * sine)) * frame.right
+        out = side * frame.unit * (0.03 + 0.35 * max(0.0, -side * sine)) * right
         if spec.mask_type == "N95":
-            ends += [ear + out - 0.35 * frame.unit * frame.down, cheek + 0.5 * out]
+            ends += [ear + out - 0.35 * frame.unit * down, cheek + 0.5 * out]
         else:
             ear_line = cheek - ear
             ends += [ear + 0.12 * ear_line + out, ear + 0.62 * ear_line + 0.5 * out]
-        starts += list(inside[:2] if side < 0 else inside[2:])
+        starts += inside[:2] if side < 0 else inside[2:]
     if not starts:
         return []
-    bands = _bend(np.array(starts), np.array(ends), 0.04 * frame.unit * frame.down)
+    bands = _bend(starts, ends, [0.04 * frame.unit * down] * len(starts))
     seen = _seen(image_bgr, landmarks, bands, frame)
     # Two small boxes of a large face, one of a small one.
     size = 2 if frame.unit > TOGETHER_UNIT_PX else len(bands)
@@ -86,32 +93,31 @@ def lay_loops(
 def _hanging_loop(landmarks: FloatArray, frame: FaceFrame, mesh: Mesh) -> list[Loop]:
     """Return both sides of the loop from which a mask hangs, and the free one at its lower end."""
     side = hanging_side(frame)
-    ear = landmarks[16 if side > 0 else 0]
-    top = ear + side * 0.05 * frame.unit * frame.right - 0.02 * frame.unit * frame.down
-    upper_right, upper_left, lower_right, lower_left = mesh.corners
-    below = (lower_right + lower_left) / 2 + 0.55 * frame.unit * frame.down
+    right, down, ear = as_plain(np.array([frame.right, frame.down, landmarks[16 if side > 0 else 0]]))
+    top = ear + side * 0.05 * frame.unit * right - 0.02 * frame.unit * down
+    upper_right, upper_left, lower_right, lower_left = starts = as_plain(mesh.corners)
+    below = (lower_right + lower_left) / 2 + 0.55 * frame.unit * down
     outwards = 0.25 * (upper_right - upper_left)
-    starts = np.array([upper_right, upper_left, lower_right, lower_left])
-    sag = np.array([outwards, -0.2 * outwards, outwards, -outwards])
-    bands = _bend(starts, np.array([top, top, below, below]), sag)
+    bands = _bend(starts, [top, top, below, below], [outwards, -0.2 * outwards, outwards, -outwards])
     return [Loop(bands[:2], np.ones((2, STEPS))), Loop(bands[2:], np.ones((2, STEPS)))]
 
 
 def _seen(image_bgr: ImageBgr, landmarks: FloatArray, bands: FloatArray, frame: FaceFrame) -> FloatArray:
     """Return (B, STEPS) how much can be seen of bands (B, STEPS, 2): once under hair they stay there."""
-    # The cheeks below the eyes tell what skin is here; a cross of five pixels tells skin from an eyelash.
-    cheeks = (landmarks[[41, 46, 40, 47]] + landmarks[[31, 35, 31, 35]]) / 2
-    colors = _colors_at(image_bgr, np.concatenate([cheeks, bands.reshape(-1, 2)]), frame.unit)
-    skin = np.maximum(colors[:4].sum(axis=0) / 4, 4.0)
-    ratio = np.log(np.maximum(colors[4:], 2.0) / skin)
-    # Shade takes all colours alike; hair, sky and wall differ in hue or by far in brightness.
-    blue, green, red = ratio.T
-    mean = (blue + green + red) / 3
-    hue = np.maximum(
-        np.maximum(np.maximum(blue, green), red) - mean, mean - np.minimum(np.minimum(blue, green), red)
+    colors = _colors_at(
+        image_bgr, np.concatenate([_CHEEKS @ landmarks, bands.reshape(-1, 2)]), max(1.0, 0.03 * frame.unit)
     )
-    unlike = np.maximum(hue / 0.30, np.abs(mean + 0.1) / 0.75)
-    like = np.clip(1.6 - unlike, 0, 1).reshape(bands.shape[:2])
+    skin = np.maximum(colors[:4].sum(axis=0) / 4, 4.0)
+    ratio = np.maximum(colors[4:], 2.0)
+    ratio /= skin
+    np.log(ratio, out=ratio)
+    # Shade takes all colours alike; hair, sky and wall differ in hue or by far in brightness.
+    mean = ratio @ _THIRDS
+    ratio -= mean[:, None]
+    hue = np.abs(ratio, out=ratio).max(axis=1)
+    mean += 0.1
+    unlike = np.maximum(hue / 0.30, np.abs(mean, out=mean) / 0.75)
+    like = within(1.6 - unlike, 0, 1).reshape(bands.shape[:2])
     # It leaves the mask in the open; then the least so far counts, softened.
     like[:, :2] = np.maximum(like[:, :2], 0.6)
     least = np.minimum.accumulate(like, axis=1)
@@ -122,12 +128,13 @@ def _seen(image_bgr: ImageBgr, landmarks: FloatArray, bands: FloatArray, frame: 
     return seen
 
 
-def _colors_at(image_bgr: ImageBgr, points: FloatArray, unit: float) -> FloatArray:
-    """Return the (N, 3) colours around (N, 2) points; beyond the image those of its border."""
-    places = np.rint(points[:, None] + max(1.0, 0.03 * unit) * _CROSS).astype(np.intp)
+def _colors_at(image_bgr: ImageBgr, points: FloatArray, reach: float) -> FloatArray:
+    """Return the (N, 3) mean colours of crosses on (N, 2) points; beyond the image those of its border."""
+    places = points[:, None] + reach * _CROSS
+    np.rint(places, out=places)
     height, width = image_bgr.shape[:2]
-    rows, columns = places[..., 1].clip(0, height - 1), places[..., 0].clip(0, width - 1)
-    mean: FloatArray = image_bgr[rows, columns].sum(axis=1) / 5
+    rows, columns = within(places[..., 1], 0, height - 1), within(places[..., 0], 0, width - 1)
+    mean: FloatArray = image_bgr[rows.astype(np.intp), columns.astype(np.intp)].sum(axis=1) / 5
     return mean
 
 
@@ -140,6 +147,9 @@ def loop_color(spec: MaskSpec) -> npt.NDArray[np.float32]:
     return own if spec.mask_type == "cloth" or own.max() < 90 else ELASTIC_BGR
 
 
-def _bend(start: FloatArray, end: FloatArray, sag: FloatArray) -> FloatArray:
-    """Return (B, STEPS, 2) points from (B, 2) starts to ends that hang through by about half of `sag`."""
-    return _CURVE @ np.stack([start, (start + end) / 2 + sag, end], axis=1)
+def _bend(starts: Sequence[complex], ends: Sequence[complex], sags: Sequence[complex]) -> FloatArray:
+    """Return (B, STEPS, 2) points from B starts to ends that hang through by about half of `sags`."""
+    control = [
+        (start, (start + end) / 2 + sag, end) for start, end, sag in zip(starts, ends, sags, strict=True)
+    ]
+    return (np.array(control) @ _CURVE).view(np.float64).reshape(-1, STEPS, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from workers.masks.surface import worn_surface
 GRIDS = ((30.0, (9, 5)), (90.0, (13, 7)), (math.inf, (17, 9)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mesh:
     """A grid of R x C vertices over the face; rows run down the face, columns from image-left to image-right.
 
@@ -35,6 +35,26 @@ class Mesh:
     points: FloatArray
     depth: FloatArray
     normals: FloatArray
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """(R - 1, C - 1) twice the pixels that each cell shows; negative where it is seen from behind."""
+        places = np.ascontiguousarray(self.points).view(np.complex128)[..., 0]
+        across, down = places[1:, 1:] - places[:-1, :-1], places[1:, :-1] - places[:-1, 1:]
+        areas: FloatArray = (across.conj() * down).imag
+        return areas
+
+    @cached_property
+    def is_folded(self) -> bool:
+        """Whether a part of it is seen from behind, so that another one may hide it."""
+        return bool(self.areas.min() < 0)
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """Least x, least y, largest x and largest y of the vertices, pixels."""
+        points = self.points.reshape(-1, 2)
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return left, top, right, bottom
 
     @property
     def corners(self) -> FloatArray:
@@ -70,9 +90,11 @@ def _spread(columns: int, rows: int) -> FloatArray:
 
 def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray:
     """Return the control points moved down and turned about the mask's middle."""
-    centre = (control[1, 3] + control[2, 3]) / 2
     angle = math.radians(spec.rotation_deg)
-    cos, sin = math.cos(angle), math.sin(angle)
-    placed: FloatArray = (control - centre) @ np.array([[cos, sin], [-sin, cos]])
-    placed += centre + spec.y_offset * frame.height * frame.down
+    plain = np.ascontiguousarray(control).view(np.complex128)
+    centre = (plain.item(1, 3, 0) + plain.item(2, 3, 0)) / 2
+    moved = spec.y_offset * frame.height * complex(*frame.down.tolist())
+    turn = complex(math.cos(angle), math.sin(angle))
+    # About the middle, as one product and one sum.
+    placed: FloatArray = (plain * turn + (centre + moved - centre * turn)).view(np.float64)
     return placed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -33,7 +34,8 @@ def read_optics(image_bgr: ImageBgr, frame: FaceFrame) -> Optics:
     """Return the optics at a face, of which at least a part lies in the image."""
     height, width = image_bgr.shape[:2]
     half = min(WINDOW // 2, max(6, round(1.1 * frame.unit)))
-    x, y = np.clip(np.round(frame.eyes), 0, (width - 1, height - 1)).astype(int).tolist()
+    eye_x, eye_y = frame.eyes.tolist()
+    x, y = min(max(round(eye_x), 0), width - 1), min(max(round(eye_y), 0), height - 1)
     crop = image_bgr[max(0, y - half) : y + half, max(0, x - half) : x + half]
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
     return Optics(_blur(grey), _noise(grey))
@@ -49,10 +51,11 @@ def _blur(grey: FloatArray) -> float:
     again = 1.5
     before, after = _steepness(grey), _steepness(np.asarray(cv2.GaussianBlur(grey, (0, 0), again)))
     steep = before >= max(rank(before, 0.97), 1.0)
-    if not steep.any():
+    steepest = before[steep]
+    if not len(steepest):
         return 1.0
-    ratio = rank(before[steep] / np.maximum(after[steep], 1e-3), 0.5)
-    return float(np.clip(again / np.sqrt(max(ratio**2 - 1, 1e-3)), 0.3, 6.0))
+    ratio = rank(steepest / np.maximum(after[steep], 1e-3), 0.5)
+    return min(max(again / math.sqrt(max(ratio**2 - 1, 1e-3)), 0.3), 6.0)
 
 
 def _steepness(grey: FloatArray) -> FloatArray:
@@ -61,8 +64,11 @@ def _steepness(grey: FloatArray) -> FloatArray:
     Not by `cv2.magnitude`: in OpenCV 5.0.0 its last bits depend on where in memory its answer comes to lie, and with
     them, in one picture of some hundred, the mask's pixels.
     """
-    along, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    return np.asarray(np.sqrt(along * along + down * down), np.float32)
+    along, down = (np.asarray(cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx), np.float32) for dx in (1, 0))
+    along *= along
+    down *= down
+    along += down
+    return np.asarray(np.sqrt(along, out=along), np.float32)
 
 
 def _noise(grey: FloatArray) -> float:
@@ -71,6 +77,7 @@ def _noise(grey: FloatArray) -> float:
     Immerkaer, "Fast noise variance estimation" (1996): the kernel is blind to plains and slopes, and
     multiplies white noise by 6.
     """
-    detail = np.abs(cv2.filter2D(grey, cv2.CV_32F, _IMMERKAER))
+    detail = np.asarray(cv2.filter2D(grey, cv2.CV_32F, _IMMERKAER), np.float32)
+    np.abs(detail, out=detail)
     # 0.6745 is the median of |N(0, 1)|; the lower quartile, 0.3186, is deaf to lashes and hair.
     return float(min(rank(detail, 0.25) / 0.3186 / 6, 6.0))

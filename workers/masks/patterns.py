@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,8 +28,7 @@ def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) 
         v: (h, 1) from 0 at the upper edge to 1.
         rng: gives the pattern its place and pitch.
     """
-    lifted = LEAST_LIGHT + (1 - LEAST_LIGHT / 255) * bgr_of(spec.color)
-    base: npt.NDArray[np.float32] = np.minimum(lifted, WHITEST)
+    base = _base(spec.color)
     if spec.pattern in PICTURES:
         size_wh = u.shape[1], v.shape[0]
         return PICTURES[spec.pattern](base, second_color(base), size_wh, rng)
@@ -35,6 +36,15 @@ def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) 
     if print_share is None:
         return base.reshape(1, 1, 3)
     return np.asarray(base + wide(print_share) * (second_color(base) - base), np.float32)
+
+
+@lru_cache(maxsize=64)
+def _base(color: str) -> npt.NDArray[np.float32]:
+    """Return the (3,) blue, green, red of a fabric of this colour in white light."""
+    lifted = LEAST_LIGHT + (1 - LEAST_LIGHT / 255) * bgr_of(color)
+    base: npt.NDArray[np.float32] = np.minimum(lifted, WHITEST)
+    base.setflags(write=False)
+    return base
 
 
 def _print_share(pattern: str, u: Field, v: Field, rng: np.random.Generator) -> Field | None:

@@ -7,10 +7,14 @@ merging; to give one plane a colour 165 us by `cv2.transform` and 30 us by mergi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+AnyFloat = TypeVar("AnyFloat", bound=np.floating)
 Field = npt.NDArray[np.float32]
 """(h, w) or (h, w, 3) float32."""
 # Kernels reach so many sigmas: what lies beyond is a hundredth of the weight.
@@ -29,9 +33,17 @@ def shares(levels: npt.NDArray[np.uint8]) -> Field:
     return np.asarray(levels * np.float32(1 / 255), np.float32)
 
 
-def in_color(field: Field, color: npt.NDArray[np.floating]) -> Field:
+def in_color(field: Field, color: Sequence[float]) -> Field:
     """Return (h, w, 3), a (h, w) field times the three numbers of a colour."""
-    return np.asarray(cv2.merge([field * np.float32(value) for value in color.tolist()]), np.float32)
+    return np.asarray(cv2.merge([field * np.float32(value) for value in color]), np.float32)
+
+
+def within(
+    values: npt.NDArray[AnyFloat], low: float, high: float, *, out: npt.NDArray[AnyFloat] | None = None
+) -> npt.NDArray[AnyFloat]:
+    """Return values held between two numbers; on a small array `np.clip` takes four times as long."""
+    held: npt.NDArray[AnyFloat] = np.minimum(np.maximum(values, low, out=out), high, out=out)
+    return held
 
 
 def blurred(field: Field, sigma: float) -> Field:

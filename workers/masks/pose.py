@@ -74,12 +74,13 @@ def _orthonormal(x: list[float], y: list[float]) -> tuple[list[float], list[floa
 
     The root of a 2 x 2 matrix is (G + sqrt(det G) I) / sqrt(trace G + 2 sqrt(det G)).
     """
-    xx, xy, yy = (sum(p * q for p, q in zip(*pair, strict=True)) for pair in ((x, x), (x, y), (y, y)))
+    (x0, x1, x2), (y0, y1, y2) = x, y
+    xx, xy, yy = x0 * x0 + x1 * x1 + x2 * x2, x0 * y0 + x1 * y1 + x2 * y2, y0 * y0 + y1 * y1 + y2 * y2
     root = math.sqrt(max(xx * yy - xy * xy, 1e-12))
     scale = math.sqrt(xx + yy + 2 * root)
     a, b, d = (xx + root) / scale, xy / scale, (yy + root) / scale
     det = max(a * d - b * b, 1e-12)
     return (
-        [(d * p - b * q) / det for p, q in zip(x, y, strict=True)],
-        [(a * q - b * p) / det for p, q in zip(x, y, strict=True)],
+        [(d * x0 - b * y0) / det, (d * x1 - b * y1) / det, (d * x2 - b * y2) / det],
+        [(a * y0 - b * x0) / det, (a * y1 - b * x1) / det, (a * y2 - b * x2) / det],
     )

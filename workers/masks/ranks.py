@@ -15,5 +15,10 @@ def rank(values: FloatArray, share: float) -> float:
         share: 0 the smallest, 0.5 the (upper) median, 1 the largest.
     """
     flat = values.reshape(-1)
-    place = min(int(share * flat.size), flat.size - 1)
+    place = place_of(share, flat.size)
     return float(np.partition(flat, place)[place])
+
+
+def place_of(share: float, count: int) -> int:
+    """Return which of `count` sorted values `rank` takes."""
+    return min(int(share * count), count - 1)

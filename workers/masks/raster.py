@@ -24,17 +24,33 @@ class Raster:
 
     Attributes:
         cover: (h, w) float32, 1 on the mask, 0 off it, between on its outline.
-        u, v: (h, w) float32 place on the fabric, 0..1 from image-left to image-right and from the upper edge
-            to the lower; beyond its edges they run on a few pixels; any where farther.
+        places: (h, w, 2) float32, as `cv2.remap` takes them: u and v on the fabric, from image-left to image-right
+            and from the upper edge to the lower; beyond its edges they run on a few pixels; any where farther.
+        scale_uv: u and v at the fabric's far edges.
     """
 
     cover: Field
-    u: Field
-    v: Field
+    places: Field
+    scale_uv: tuple[float, float]
+
+    @property
+    def u(self) -> Field:
+        """(h, w), 0..1 on the mask."""
+        return np.asarray(self.places[..., 0] / np.float32(self.scale_uv[0]))
+
+    @property
+    def v(self) -> Field:
+        """(h, w), 0..1 on the mask."""
+        return np.asarray(self.places[..., 1] / np.float32(self.scale_uv[1]))
 
 
 def rasterise(
-    mesh: Mesh, origin_xy: tuple[int, int], size_wh: tuple[int, int], detail: float, reach: float
+    mesh: Mesh,
+    origin_xy: tuple[int, int],
+    size_wh: tuple[int, int],
+    detail: float,
+    reach: float,
+    scale_uv: tuple[float, float] = (1.0, 1.0),
 ) -> Raster:
     """Return what a window of the image shows of a mesh, nearer triangles over farther ones.
 
@@ -45,30 +61,31 @@ def rasterise(
         detail: at most 1; so many triangles' places are looked up along one pixel, the others lie between:
             places run smoothly over a face.
         reach: pixels around the mask for which (u, v) is continued.
+        scale_uv: what u and v are at the fabric's far edges.
     """
     points = mesh.points - origin_xy
-    folded = _is_folded(points)
-    cover = _cover(points, size_wh, folded)
+    cover = _cover(points, size_wh, mesh.is_folded)
     small_wh = math.ceil(size_wh[0] * detail), math.ceil(size_wh[1] * detail)
-    step = np.array(small_wh) / size_wh
+    if small_wh != size_wh:
+        points += 0.5
+        points *= (small_wh[0] / size_wh[0], small_wh[1] / size_wh[1])
+        points -= 0.5
     rows, columns = mesh.depth.shape
-    triangles, uv = _topology(rows, columns)
-    corners = ((points + 0.5) * step - 0.5).reshape(-1, 2)[triangles]
-    order = mesh.depth.reshape(-1)[triangles].sum(axis=1).argsort(kind="stable") if folded else None
+    topology = _topology(rows, columns)
+    corners = points.reshape(-1, 2)[topology.triangles]
+    order = (
+        mesh.depth.reshape(-1)[topology.triangles].sum(axis=1).argsort(kind="stable")
+        if mesh.is_folded
+        else None
+    )
     label = _label(corners, small_wh, order)
     # First to the nearest triangle, then on to any near one.
     for side in (3, 2 * math.ceil(reach * detail) + 1):
-        label = np.where(label > 0, label, cv2.dilate(label, np.ones((side, side), np.uint8)))
-    u, v = _interpolate(label, _inverse_affines(corners, uv))
+        np.copyto(label, cv2.dilate(label, _brush(side)), where=label == 0)
+    places = _interpolate(label, _inverse_affines(corners, topology, scale_uv))
     if small_wh != size_wh:
-        u, v = (np.asarray(cv2.resize(part, size_wh), np.float32) for part in (u, v))
-    return Raster(cover, u, v)
-
-
-def _is_folded(points: FloatArray) -> bool:
-    """Return whether a part of an (R, C, 2) grid is seen from behind, so that another may hide it."""
-    across, down = points[1:, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, 1:]
-    return bool((across[..., 0] * down[..., 1] < across[..., 1] * down[..., 0]).any())
+        places = np.asarray(cv2.resize(places, size_wh), np.float32)
+    return Raster(cover, places, scale_uv)
 
 
 def _cover(points: FloatArray, size_wh: tuple[int, int], folded: bool) -> Field:
@@ -93,51 +110,79 @@ def _label(
     # int16 takes every label and is a type that `dilate` knows.
     label = np.zeros((size_wh[1], size_wh[0]), dtype=np.int16)
     fixed = np.rint(corners * (1 << SHIFT)).astype(np.int32)
-    for index in range(len(fixed)) if order is None else order.tolist():
-        cv2.fillConvexPoly(label, fixed[index], index + 1, cv2.LINE_8, SHIFT)
+    numbers = range(len(fixed)) if order is None else order.tolist()
+    for number, triangle in zip(numbers, fixed if order is None else fixed[order], strict=True):
+        cv2.fillConvexPoly(label, triangle, number + 1, cv2.LINE_8, SHIFT)
     return label
 
 
+@lru_cache(maxsize=32)
+def _brush(side: int) -> npt.NDArray[np.uint8]:
+    """Return the (side, side) square by which labels are spread."""
+    brush = np.ones((side, side), np.uint8)
+    brush.setflags(write=False)
+    return brush
+
+
+@dataclass(frozen=True, slots=True)
+class _Topology:
+    """The triangles of a grid.
+
+    Attributes:
+        triangles: (T, 3) numbers of the corners.
+        first, side, other: (T,) u + vi of the first corner, and the ways from there to the second and the third.
+    """
+
+    triangles: npt.NDArray[np.intp]
+    first: npt.NDArray[np.complex128]
+    side: npt.NDArray[np.complex128]
+    other: npt.NDArray[np.complex128]
+
+
 @lru_cache(maxsize=4)
-def _topology(rows: int, columns: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Return the (T, 3) corners of a grid's triangles and their (T, 3, 2) u, v."""
+def _topology(rows: int, columns: int) -> _Topology:
+    """Return the triangles of a grid, two to a cell."""
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     upper, lower = np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)
     triangles = np.concatenate([upper.reshape(-1, 3), lower.reshape(-1, 3)])
-    v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
-    uv = np.stack([u, v], axis=-1).reshape(-1, 2)[triangles]
-    for shared in (triangles, uv):
+    uv = (np.linspace(0, 1, columns) + 1j * np.linspace(0, 1, rows)[:, None]).reshape(-1)[triangles]
+    topology = _Topology(triangles, uv[:, 0].copy(), uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0])
+    for shared in (topology.triangles, topology.first, topology.side, topology.other):
         shared.setflags(write=False)
-    return triangles, uv
+    return topology
 
 
-def _inverse_affines(corners: FloatArray, uv: FloatArray) -> Field:
-    """Return (6, T + 1) columns (a, b, c, d, e, f): u = a x + b y + c, v = d x + e y + f; column 0 is zero.
+def _inverse_affines(
+    corners: FloatArray, topology: _Topology, scale_uv: tuple[float, float]
+) -> npt.NDArray[np.complex64]:
+    """Return (T + 1, 3) rows a, b, c: u + vi = a x + b y + c of a triangle; row 0 is zero.
 
     Args:
         corners: (T, 3, 2) pixels.
-        uv: (T, 3, 2) the same corners on the fabric.
+        topology: the same corners on the fabric.
+        scale_uv: what u and v are at the fabric's far edges.
     """
-    x, y = corners[..., 0], corners[..., 1]
-    x1, y1, x2, y2 = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0], x[:, 2] - x[:, 0], y[:, 2] - y[:, 0]
+    ways = corners[:, 1:] - corners[:, :1]
+    x1, y1, x2, y2 = ways[:, 0, 0], ways[:, 0, 1], ways[:, 1, 0], ways[:, 1, 1]
     area = x1 * y2 - y1 * x2
     # A triangle seen edge-on has no inverse; whichever place of it a pixel shows is right.
-    usable = np.abs(area) > 1e-6
-    inverse = np.divide(1, area, out=np.zeros_like(area), where=usable)
-    table = np.zeros((6, len(corners) + 1), dtype=np.float32)
-    for row, place in ((0, uv[..., 0]), (3, uv[..., 1])):
-        first, side, other = place[:, 0], place[:, 1] - place[:, 0], place[:, 2] - place[:, 0]
-        along_x, along_y = (side * y2 - other * y1) * inverse, (other * x1 - side * x2) * inverse
-        table[row, 1:], table[row + 1, 1:] = along_x, along_y
-        table[row + 2, 1:] = first - along_x * x[:, 0] - along_y * y[:, 0]
+    area[np.abs(area) <= 1e-6] = np.inf
+    along_x = (topology.side * y2 - topology.other * y1) / area
+    along_y = (topology.other * x1 - topology.side * x2) / area
+    table = np.zeros((len(corners) + 1, 3), dtype=np.complex64)
+    table[1:, 0], table[1:, 1] = along_x, along_y
+    table[1:, 2] = topology.first - along_x * corners[:, 0, 0] - along_y * corners[:, 0, 1]
+    as_numbers = table.view(np.float32).reshape(-1, 2)
+    as_numbers *= np.array(scale_uv, np.float32)
     return table
 
 
-def _interpolate(label: npt.NDArray[np.int16], affines: Field) -> tuple[Field, Field]:
-    """Return (h, w) u and v of every labelled pixel; 0 where the label is 0."""
+def _interpolate(label: npt.NDArray[np.int16], affines: npt.NDArray[np.complex64]) -> Field:
+    """Return (h, w, 2) u and v of every labelled pixel; 0 where the label is 0."""
     height, width = label.shape
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
-    a, b, c, d, e, f = affines[:, label]
-    return a * x + b * y + c, d * x + e * y + f
+    found = affines.take(label, axis=0)
+    places = found[..., 0] * np.arange(width, dtype=np.float32)
+    places += found[..., 1] * np.arange(height, dtype=np.float32)[:, None]
+    places += found[..., 2]
+    return places.view(np.float32).reshape(height, width, 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -11,13 +13,13 @@ import numpy as np
 from common.arrays import FloatArray
 from workers.masks.colors import bgr_of
 from workers.masks.fabrics import weave
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, as_plain
 from workers.masks.grain import add_grain
 from workers.masks.light import LUMA, Light
 from workers.masks.loops import Loop
 from workers.masks.mesh import Mesh
 from workers.masks.optics import Optics
-from workers.masks.planes import Field, blurred
+from workers.masks.planes import Field, blurred, within
 from workers.masks.raster import Raster, rasterise
 from workers.masks.shading import light_fabric
 from workers.masks.shadow import cast_shadow
@@ -36,7 +38,8 @@ LEAST_BLUR_PX = 0.35
 class WornMask:
     """Everything that decides how a mask looks on one face; `loops` are those that can be seen.
 
-    `skin` is (N, 2), the outline of face and neck on which the mask throws its shadow.
+    `patches` are those of the light at the mesh's vertices, (R, C). `skin` is (N, 2), the outline
+    of face and neck on which the mask throws its shadow.
     """
 
     spec: MaskSpec
@@ -44,6 +47,7 @@ class WornMask:
     mesh: Mesh
     loops: list[Loop]
     light: Light
+    patches: Field
     optics: Optics
     skin: FloatArray
 
@@ -98,11 +102,14 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     x1, y1, x2, y2 = window
     origin_xy, size_wh = (x1, y1), (x2 - x1, y2 - y1)
     detail = min(1.0, PLACES_UNIT_PX / worn.frame.unit)
-    raster = rasterise(worn.mesh, origin_xy, size_wh, detail, 3 * worn.edge_px + 1)
-    fabric = light_fabric(weave(worn.spec, _fabric_size(worn.mesh), rng), worn.mesh, worn.light)
-    height, width = fabric.shape[:2]
-    x, y = raster.u * np.float32(width - 1), raster.v * np.float32(height - 1)
-    color = cv2.remap(fabric, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    width, height = fabric_wh = _fabric_size(worn.mesh)
+    reach = 3 * worn.edge_px + 1
+    raster = rasterise(worn.mesh, origin_xy, size_wh, detail, reach, (width - 1, height - 1))
+    fabric = light_fabric(weave(worn.spec, fabric_wh, rng), worn.mesh, worn.light, worn.patches)
+    # A map of pairs needs no second one, which OpenCV's types do not know.
+    color = cv2.remap(
+        fabric, raster.places, cast(Field, None), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     if worn.optics.blur_px > LEAST_BLUR_PX:
         color = blurred(np.asarray(color, np.float32), worn.optics.blur_px)
     noise = worn.optics.noise * _noise_share(worn)
@@ -123,7 +130,9 @@ def _edged(raster: Raster, worn: WornMask) -> Field:
         return soft
     sharp = soften(raster.cover, worn.rim_px)
     # The upper edge ends where the side edges begin.
-    lower = np.clip(raster.v * np.float32(4) - np.float32(0.6), 0, 1)
+    lower = raster.places[..., 1] * np.float32(4 / raster.scale_uv[1])
+    lower -= np.float32(0.6)
+    within(lower, 0, 1, out=lower)
     sharp -= soft
     sharp *= lower
     soft += sharp
@@ -147,13 +156,12 @@ def soften(cover: Field, sigma: float) -> Field:
     soft = blurred(cover, sigma)
     soft -= np.float32(0.02)
     soft *= np.float32(1 / 0.96)
-    return np.asarray(np.clip(soft, 0, 1, out=soft), np.float32)
+    return within(soft, 0, 1, out=soft)
 
 
 def _fabric_size(mesh: Mesh) -> tuple[int, int]:
     """Return width and height of the fabric's picture: about the pixels that show it, in a few steps."""
-    middle = mesh.points[mesh.points.shape[0] // 2]
-    along = np.diff(middle, axis=0)
-    length = float(np.sqrt((along * along).sum(axis=1)).sum())
+    middle = as_plain(mesh.points[mesh.points.shape[0] // 2])
+    length = sum(abs(after - before) for before, after in itertools.pairwise(middle))
     width = next((width for width in FABRIC_WIDTHS if width >= 0.85 * length), FABRIC_WIDTHS[-1])
     return width, width * 5 // 8

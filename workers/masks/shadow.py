@@ -17,12 +17,25 @@ FALL_SIGMA, FALL_LENGTH, FALL_DEPTH = 0.07, 0.13, 0.34
 SHADOW_UNIT_PX = 24.0
 
 
+def _outline() -> FloatArray:
+    """Return the matrix that takes 68 points to those of the face's outline and, above its place, of the neck's."""
+    matrix = np.zeros((36, 68))
+    matrix[range(27), range(27)] = 1
+    # The neck is a little narrower than the jaw.
+    jaw = matrix[27:, 4:13]
+    jaw += 0.2 / 9
+    jaw[range(9), range(9)] += 0.8
+    return matrix
+
+
+_OUTLINE = _outline()
+
+
 def skin_outline(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
     """Return the (N, 2) convex outline of face and neck, pixels: what can show a shadow of the mask."""
-    neck = landmarks[4:13] + 0.55 * frame.unit * frame.down
-    neck = neck.mean(axis=0) + 0.8 * (neck - neck.mean(axis=0))
-    points = np.concatenate([landmarks[:27], neck]).astype(np.float32)
-    return np.asarray(cv2.convexHull(points)[:, 0], np.float64)
+    points = _OUTLINE @ landmarks
+    points[27:] += 0.55 * frame.unit * frame.down
+    return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], np.float64)
 
 
 def cast_shadow(
@@ -48,26 +61,24 @@ def cast_shadow(
     step_x, step_y = small_wh[0] / size_wh[0], small_wh[1] / size_wh[1]
     unit = frame.unit * shrink
     # The further aside the light stands, the longer the shadow; there is always some below the edge.
-    away = -direction[0] * frame.right + (0.45 - direction[1]) * frame.down
-    move = (FALL_LENGTH * unit * np.clip(away, -1, 1)).tolist()
-    # The cover is soft enough to be looked up point by point.
-    gap, fallen = (
-        cv2.warpAffine(
-            cover,
-            np.array(
-                [
-                    [step_x, 0, (place_xy[0] + 0.5) * step_x - 0.5 + x],
-                    [0, step_y, (place_xy[1] + 0.5) * step_y - 0.5 + y],
-                ]
-            ),
-            small_wh,
-        )
-        for x, y in ((0.0, 0.0), move)
+    (light_x, light_y, _), (right_x, right_y), (down_x, down_y) = (
+        vector.tolist() for vector in (direction, frame.right, frame.down)
     )
+    away = (
+        -light_x * right_x + (0.45 - light_y) * down_x,
+        -light_x * right_y + (0.45 - light_y) * down_y,
+    )
+    move_x, move_y = (FALL_LENGTH * unit * min(max(one, -1.0), 1.0) for one in away)
+    x, y = (place_xy[0] + 0.5) * step_x - 0.5, (place_xy[1] + 0.5) * step_y - 0.5
+    # The cover is soft enough to be looked up point by point.
+    fallen = cv2.warpAffine(cover, np.array([[step_x, 0, x + move_x], [0, step_y, y + move_y]]), small_wh)
+    gap = cv2.warpAffine(cover, np.array([[step_x, 0, x], [0, step_y, y]]), small_wh)
     gap = blurred(np.asarray(gap, np.float32), max(0.5, GAP_SIGMA * unit))
     fallen = blurred(np.asarray(fallen, np.float32), max(0.5, FALL_SIGMA * unit))
     seen = np.zeros(small_wh[::-1], np.uint8)
-    fixed = np.rint(((skin + 0.5) * (step_x, step_y) - 0.5) * 16).astype(np.int32)
+    fixed = (skin + 0.5) * (16 * step_x, 16 * step_y)
+    fixed -= 8
+    fixed = np.rint(fixed, out=fixed).astype(np.int32)
     cv2.fillConvexPoly(seen, fixed, 255, cv2.LINE_AA, 4)
     fallen *= np.float32(FALL_DEPTH)
     gap *= np.float32(GAP_DEPTH)

@@ -124,10 +124,14 @@ class Sheet:
         self.gloss *= hollow
 
 
+@lru_cache(maxsize=32)
 def axes(size_wh: tuple[int, int]) -> tuple[Field, Field]:
     """Return the (1, w) u and the (h, 1) v of a sheet."""
     u = np.linspace(-1, 1, size_wh[0], dtype=np.float32)[None, :]
-    return u, np.linspace(0, 1, size_wh[1], dtype=np.float32)[:, None]
+    v = np.linspace(0, 1, size_wh[1], dtype=np.float32)[:, None]
+    for axis in (u, v):
+        axis.setflags(write=False)
+    return u, v
 
 
 @lru_cache(maxsize=256)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray
-from workers.masks.ranks import rank
 
 # Where both halves of a face are compared, in units from between the eyes: columns on either side; rows of
 # the forehead, of the skin under the eyes, and of the lower face.
@@ -43,11 +43,10 @@ def read_asymmetry(
     """
     aside = np.abs(across)
     beside = (aside > COLUMNS[0]) & (aside < COLUMNS[1])
-    upper = _within(along, FOREHEAD) | _within(along, UNDER_EYES)
-    halves = [
-        _asymmetry(luma[where], across[where])
-        for where in (beside & upper, beside & skin & _within(along, LOWER))
-    ]
+    upper = beside & (_within(along, FOREHEAD) | _within(along, UNDER_EYES))
+    lower = beside & skin & _within(along, LOWER)
+    is_left = across < 0
+    halves = [_asymmetry(luma, where & is_left, where & ~is_left) for where in (upper, lower)]
     weights = UPPER_SHARE, 1 - UPPER_SHARE
     known = [(weight, half) for weight, half in zip(weights, halves, strict=True) if half is not None]
     if not known:
@@ -60,19 +59,23 @@ def _within(values: FloatArray, limits: tuple[float, float]) -> npt.NDArray[np.b
     return (values > limits[0]) & (values < limits[1])
 
 
-def _asymmetry(luma: npt.NDArray[np.float32], across: FloatArray) -> float | None:
-    """Return (L - R) / (L + R) of (N,) luminances at (N,) places; None where a side has hardly any."""
-    is_left = across < 0
-    sides = luma[is_left], luma[~is_left]
-    if min(side.size for side in sides) < LEAST:
+def _asymmetry(
+    luma: npt.NDArray[np.float32], is_left: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_]
+) -> float | None:
+    """Return (L - R) / (L + R) of the luminances of two (h, w) sides; None where one has hardly any.
+
+    In sorted lists: on a hundred numbers they take less than a tenth of the time of arrays.
+    """
+    left, right = sorted(luma[is_left].tolist()), sorted(luma[is_right].tolist())
+    if min(len(left), len(right)) < LEAST:
         return None
-    middles = [rank(side, 0.5) for side in sides]
-    # Each side by its own middle, as one may lie in the shade; but where that is hair the other one tells.
-    typical = [max(own, SHADE * other) for own, other in zip(middles, reversed(middles), strict=True)]
-    plain = [
-        side[(side > HAIR * one) & (side < GLINT * one)] for side, one in zip(sides, typical, strict=True)
-    ]
-    if min(side.size for side in plain) < LEAST:
-        return None
-    left, right = (float(side.sum()) / side.size for side in plain)
-    return (left - right) / max(left + right, 1.0)
+    middles = left[len(left) // 2], right[len(right) // 2]
+    means: list[float] = []
+    for side, own, other in ((left, middles[0], middles[1]), (right, middles[1], middles[0])):
+        # Each side by its own middle, as one may lie in the shade; but where that is hair the other one tells.
+        typical = max(own, SHADE * other)
+        plain = side[bisect_right(side, HAIR * typical) : bisect_left(side, GLINT * typical)]
+        if len(plain) < LEAST:
+            return None
+        means.append(sum(plain) / len(plain))
+    return (means[0] - means[1]) / max(means[0] + means[1], 1.0)

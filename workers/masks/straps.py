@@ -58,18 +58,26 @@ def tie_loop(
     share = blurred(cover * np.float32(DENSE / 255), max(0.4, 0.6 * blur_px))
     # Skin times what is left of its light, a little below the band, then the band over it.
     fall = max(1, round(FALL * WIDTH_PER_UNIT * unit))
-    left = np.ones_like(share)
-    left[fall:] -= np.float32(SHADE / DENSE) * share[:-fall]
-    left *= 1 - share
-    grey = color @ LUMA
-    lit = (grey + np.float32(light.saturation) * (color - grey)) * light.tint
-    lit = lit * np.float32(DULL * light.exposure) * light.skin_at(loop.bands).mean(dtype=np.float32)
+    left = 1 - share
+    left[fall:] *= 1 - np.float32(SHADE / DENSE) * share[:-fall]
     x1, y1, x2, y2 = box
     skin = canvas_bgr[y1:y2, x1:x2]
     mixed = np.asarray(cv2.multiply(skin, wide(left), dtype=cv2.CV_32F), np.float32)
-    mixed += in_color(share, lit)
+    mixed += in_color(share, _lit(color, light, float(light.skin_at(loop.bands).mean())))
     skin[...] = cv2.convertScaleAbs(mixed)
     return box, np.asarray(cv2.convertScaleAbs(share, alpha=255), np.uint8)
+
+
+def _lit(color: npt.NDArray[np.float32], light: Light, on_skin: float) -> list[float]:
+    """Return blue, green and red of bands where skin gets so much of the light."""
+    blue, green, red = (float(weight) for weight in LUMA)
+    own = color.tolist()
+    grey = blue * own[0] + green * own[1] + red * own[2]
+    level = DULL * light.exposure * on_skin
+    return [
+        (grey + light.saturation * (one - grey)) * tint * level
+        for one, tint in zip(own, light.tint.tolist(), strict=True)
+    ]
 
 
 def _draw(loop: Loop, unit: float, box: Box) -> npt.NDArray[np.uint8]:
@@ -91,8 +99,8 @@ def _draw(loop: Loop, unit: float, box: Box) -> npt.NDArray[np.uint8]:
 
 def _box(loop: Loop, margin: int, limit: Box) -> Box:
     """Return the pixels that a loop may change."""
-    points = loop.bands.reshape(-1, 2)
-    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    x, y = loop.bands.reshape(-1, 2).T.tolist()
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
     return (
         max(math.floor(left) - margin, limit[0]),
         max(math.floor(top) - margin, limit[1]),
