@@ -133,7 +133,7 @@ def test_the_same_samples_give_the_same_bytes() -> None:
 
 def test_calibration_pictures_fit_the_network_and_are_always_the_same() -> None:
     first, second = list(calibration_pictures()), list(calibration_pictures())
-    assert {(picture.shape, picture.dtype.name) for picture in first} == {((256, 320, 3), "uint8")}
+    assert {(picture.shape, picture.dtype.name) for picture in first} == {((480, 640, 3), "uint8")}
     assert [one.tobytes() for one in first] == [one.tobytes() for one in second]
     assert {int(picture.min()) for picture in first} >= {0, 255}
 
