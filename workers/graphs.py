@@ -6,12 +6,14 @@ cannot fold constants) or declare fixed sizes that the network does not need.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,9 @@ def read_model(path: Path) -> bytes:
         raise UnfitError(f"the model {path} cannot be read: {exc.strerror}; give a readable file") from exc
 
 
-def kept_graph(key: str, cache_dir: Path | None, make: Callable[[], bytes]) -> bytes:
+def kept_graph(
+    key: str, cache_dir: Path | None, make: Callable[[], bytes], *, is_slow: bool = False
+) -> bytes:
     """Return what is kept under a key; made and kept where it is not there or no longer whole.
 
     A file ends with the CRC-32 of what stands before: a broken one is replaced without a word. Processes that make
@@ -66,20 +70,47 @@ def kept_graph(key: str, cache_dir: Path | None, make: Callable[[], bytes]) -> b
     Args:
         key: what the content follows from, as a file name.
         cache_dir: None, or a folder that cannot be written: nothing is kept.
+        is_slow: it takes seconds to make: one process makes it while the others wait for it.
     """
     kept = None if cache_dir is None else cache_dir / "graphs" / f"{key}.graph"
-    if kept is not None:
-        try:
-            content = kept.read_bytes()
-        except OSError:
-            content = b""  # not there yet, or not ours to read: make it
-        graph, end = content[:-_CHECK_BYTES], content[-_CHECK_BYTES:]
-        if graph and end == _check(graph):
-            return graph
-    made = make()
-    if kept is not None:
-        _keep(made + _check(made), kept)
+    if kept is None:
+        return make()
+    found = _read_kept(kept)
+    if found is not None:
+        return found
+    with _turn(kept) if is_slow else contextlib.nullcontext():
+        made = _read_kept(kept) if is_slow else None
+        if made is None:
+            made = make()
+            _keep(made + _check(made), kept)
     return made
+
+
+def _read_kept(kept: Path) -> bytes | None:
+    try:
+        content = kept.read_bytes()
+    except OSError:
+        return None  # not there yet, or not ours to read
+    graph, end = content[:-_CHECK_BYTES], content[-_CHECK_BYTES:]
+    return graph if graph and end == _check(graph) else None
+
+
+@contextlib.contextmanager
+def _turn(kept: Path) -> Iterator[None]:
+    """Hold the lock of a file, which the kernel opens when its holder dies; where none can be had, go on without."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(kept.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        _log.debug("no lock for %s: %s", kept, exc)
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _check(graph: bytes) -> bytes:

@@ -26,10 +26,12 @@ class Variant:
     Attributes:
         name: stands for everything that `make` does; another recipe needs another name.
         make: from the prepared graph.
+        is_slow: it takes seconds and much memory: one process at a time makes it.
     """
 
     name: str
     make: Callable[[bytes], bytes]
+    is_slow: bool = False
 
 
 def open_network(
@@ -61,7 +63,7 @@ def open_network(
         if variant is None:
             return prepared
         key = _key(path, axes, variant, ort.__version__)
-        return kept_graph(key, cache_dir, lambda: variant.make(prepared))
+        return kept_graph(key, cache_dir, lambda: variant.make(prepared), is_slow=variant.is_slow)
 
     if cache_dir is None or not is_for_cpu(device):
         return open_session(plain(), device, threads, label)

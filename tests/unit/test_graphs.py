@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import UnfitError
 from workers import graphs
-from workers.graphs import prepared_graph
+from workers.graphs import kept_graph, prepared_graph
 from workers.sessions import open_session
 
 
@@ -99,3 +101,39 @@ def test_a_broken_kept_file_is_replaced(tmp_path: Path) -> None:
         kept.write_bytes(broken)
         assert prepared_graph(source, tmp_path / "cache") == first
         assert kept.read_bytes() == whole
+
+
+def test_what_takes_long_is_made_once_while_others_wait(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(threading.get_ident())
+        time.sleep(0.2)
+        return b"a graph"
+
+    answers: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(kept_graph("k", tmp_path, make, is_slow=True)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [b"a graph"] * 4
+    assert len(made) == 1
+
+
+def test_who_fails_to_make_it_lets_the_next_one_try(tmp_path: Path) -> None:
+    def fail() -> bytes:
+        raise UnfitError("no network")
+
+    with pytest.raises(UnfitError):
+        kept_graph("k", tmp_path, fail, is_slow=True)
+    assert kept_graph("k", tmp_path, lambda: b"a graph", is_slow=True) == b"a graph"
+
+
+def test_what_takes_long_is_made_without_a_lock_where_none_can_be_had(tmp_path: Path) -> None:
+    blocked = tmp_path / "a-file"
+    blocked.write_text("no directory")
+    assert kept_graph("k", blocked, lambda: b"a graph", is_slow=True) == b"a graph"

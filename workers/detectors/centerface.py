@@ -210,7 +210,9 @@ def open_centerface(
 def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant | None:
     """The graph of a precision; on a GPU it takes pixels as they are."""
     if form == "int8":
-        return Variant(f"int8 1 {calibration.RECIPE}", lambda graph: _as_bytes(graph, path, label))
+        return Variant(
+            f"int8 1 {calibration.RECIPE}", lambda graph: _as_bytes(graph, path, label), is_slow=True
+        )
     if form == "fp16":
 
         def as_half(graph: bytes) -> bytes:
