@@ -9,6 +9,7 @@ faults, each with
 - `width`: only for a picture this many pixels wide (`decode` only)
 - `times`: so often over all processes together (counted by files in `folder`); without it always
 - `skip`: so many calls of each process pass first
+- `file`: of `no-space`, that lasts while it is there; of `hold`, that lasts until it is there
 - `processes`: how many have to come to the point before any goes on (`meet` only; marks lie in `folder`)
 """
 
@@ -82,6 +83,9 @@ class _Fault:
             time.sleep(self.seconds)
         elif self.do == "meet":
             self._meet()
+        elif self.do == "hold":
+            while not os.path.exists(self.file):
+                time.sleep(0.02)
         elif self.do == "allocate":
             import numpy as np
 
