@@ -3,7 +3,7 @@
 Python imports this module by itself when its folder is on PYTHONPATH. The variable holds a JSON list of
 faults, each with
 
-- `point`: a step of the work, see `_POINTS`
+- `point`: a step of the work, see `_POINTS`; or `import`, of `module`, in workers only (`exit`, `crash`, `broken`)
 - `when`: `before` or `after` that step
 - `do`: see `_Fault.act`
 - `width`: only for a picture this many pixels wide (`decode` only)
@@ -52,6 +52,7 @@ class _Fault:
         self.bytes = given.get("bytes", 0)
         self.file = given.get("file")
         self.processes = given.get("processes")
+        self.module = given.get("module")
 
     def is_due(self, answer):
         """This call is one that should go wrong."""
@@ -73,6 +74,10 @@ class _Fault:
         """Do it."""
         if self.do == "exit":
             os._exit(1)
+        elif self.do == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif self.do == "broken":
+            raise ImportError(f"{self.module} is broken")
         elif self.do == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.do == "kill-all":
@@ -162,7 +167,20 @@ class _Finder(importlib.abc.MetaPathFinder):
                 setattr(module, attribute, _wrapped(getattr(module, attribute), faults))
 
 
+class _BrokenImports(importlib.abc.MetaPathFinder):
+    """Does something where a module is looked for."""
+
+    def __init__(self, faults):
+        self._faults = {fault.module: fault for fault in faults}
+
+    def find_spec(self, name, path, target=None):
+        """Nothing: others find what is not broken."""
+        if name in self._faults:
+            self._faults[name].act()
+
+
 if os.environ.get("MASKMILL_TEST_FAULT"):
-    sys.meta_path.insert(
-        0, _Finder([_Fault(given) for given in json.loads(os.environ["MASKMILL_TEST_FAULT"])])
-    )
+    _faults = [_Fault(given) for given in json.loads(os.environ["MASKMILL_TEST_FAULT"])]
+    sys.meta_path.insert(0, _Finder([fault for fault in _faults if fault.point != "import"]))
+    if "worker" in sys.orig_argv:
+        sys.meta_path.insert(0, _BrokenImports([fault for fault in _faults if fault.point == "import"]))
