@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from tests.faults.cluster import Cluster
-from tests.faults.servers import free_port, wait_until
+from tests.faults.servers import wait_until
 from tests.faults.trial import Expected
+from tests.ports import free_port
 
 LOGIN = "watcher:secret"
 
