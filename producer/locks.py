@@ -22,7 +22,7 @@ RUN_VARIABLE = "MASKMILL_RUN"
 """Environment variable by which every process that a run starts is known."""
 
 _RECORD = b".maskmill-run.json"
-_KILL_WAIT_S = 5.0
+_KILL_WAIT_S = 30.0
 
 
 @contextlib.contextmanager

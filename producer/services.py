@@ -29,7 +29,8 @@ from producer.machine import WorkerPlan
 
 log = logging.getLogger("maskmill.run")
 
-_REDIS_START_S = 10.0
+_REDIS_START_S = 60.0
+"""A busy machine takes some seconds; a server that ends is noticed at once."""
 _MAX_RESTARTS = 20
 _QUICK_S = 30.0
 _MAX_QUICK_ENDS = 3

@@ -219,7 +219,7 @@ def postgres_url() -> Iterator[str]:
     url = make_url(given).set(drivername="postgresql")
     server = url.render_as_string(hide_password=False)
     try:
-        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=60)
     except psycopg.OperationalError as exc:
         missing_service(f"PostgreSQL does not answer at {url!r}: {exc}")
     name = sql.Identifier(f"maskmill_test_{secrets.token_hex(6)}")

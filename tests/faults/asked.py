@@ -39,4 +39,9 @@ def holding(point: str, until: Path, *, skip: int) -> dict[str, str]:
 
     Whatever a test does to a job half-way is otherwise done after the end of it, where the machine is busy.
     """
-    return fault_environment([{"point": point, "do": "hold", "skip": skip, "file": str(until)}])
+    return fault_environment([held_at(point, until, skip=skip)])
+
+
+def held_at(point: str, until: Path, *, skip: int) -> dict[str, Any]:
+    """The fault of `holding`, for a cluster."""
+    return {"point": point, "do": "hold", "skip": skip, "file": str(until)}

@@ -25,7 +25,7 @@ from common.errors import UnfitError
 from producer.services import find_redis_server
 from tests.ports import free_port
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """Far above what anything takes: a hang becomes a failure, a slow machine does not."""
 
 
@@ -69,7 +69,7 @@ class RedisServer:
         self._binary, self.version = _newest_redis()
         self.folder = Path(tempfile.mkdtemp(prefix="mf-redis-"))
         self.port = free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=10)
+        self.client = redis.Redis(port=self.port, socket_timeout=60)
         self.process: subprocess.Popen[bytes]
         self.start()
 

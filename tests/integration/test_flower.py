@@ -47,7 +47,7 @@ def ask(port: int, path: str, *, login: str | None = None, method: str = "GET") 
     if login is not None:
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return Page(answer.status, answer.read().decode())
     except urllib.error.HTTPError as exc:
         with exc:

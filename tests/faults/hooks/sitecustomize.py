@@ -101,7 +101,7 @@ class _Fault:
     def _meet(self):
         with open(os.path.join(self.folder, f"met-{os.getpid()}"), "w"):
             pass
-        end = time.monotonic() + 60  # not for ever: the test then sees too few processes and says so
+        end = time.monotonic() + 80  # not for ever: the test then sees too few processes and says so
         while len(os.listdir(self.folder)) < self.processes and time.monotonic() < end:
             time.sleep(0.02)
 
