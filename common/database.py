@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import shlex
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -31,6 +32,9 @@ log = logging.getLogger("maskmill.database")
 _Answer = TypeVar("_Answer")
 
 _READS = "maskmill_reads"
+
+_SQLITE_WAIT_S = 30
+"""So long a process waits for another one's transaction."""
 
 _engines: dict[tuple[int, str], Engine] = {}
 
@@ -86,14 +90,15 @@ def _sqlite_engine(url: URL) -> Engine:
             raise UnfitError(
                 f"the folder of the database {url.database} cannot be made: {exc.strerror}"
             ) from exc
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_WAIT_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         # The driver's own transaction handling is off: `begin` below takes the write lock at once, so
         # that a transaction never fails half-way because another process wrote first.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+        _enter_wal(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -103,6 +108,23 @@ def _sqlite_engine(url: URL) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Set the journal of a file.
+
+    While another process does the same to a new file, SQLite refuses at once, whatever its time-out (40 of 1,200
+    times with six processes): it is asked again.
+    """
+    deadline = time.monotonic() + _SQLITE_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def reading(engine: Engine) -> Connection:
@@ -169,12 +191,16 @@ def _alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Bring a database to the schema of this version; one process at a time does it.
+    """Bring a database to the schema of this version; one process at a time does it, the others wait.
+
+    One that has it already is only read: on SQLite that waits for nobody.
 
     Raises:
         UnfitError: the database does not answer or may not be changed.
     """
     try:
+        if is_current(url):
+            return
         command.upgrade(_alembic_config(url), "head")
     except (DBAPIError, CommandError) as exc:
         raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
@@ -185,8 +211,14 @@ def revision(url: str) -> tuple[str | None, str | None]:
     head = ScriptDirectory.from_config(_alembic_config(url)).get_current_head()
     if _is_absent_file(url):
         return None, head
-    with engine_for(url).connect() as connection:
+    with reading(engine_for(url)) as connection:
         return MigrationContext.configure(connection).get_current_revision(), head
+
+
+def is_current(url: str) -> bool:
+    """The schema of a database is that of this version."""
+    found, wanted = revision(url)
+    return found == wanted
 
 
 def _parse(url: str) -> URL:
@@ -240,7 +272,7 @@ def database_version(url: str) -> str:
     engine = engine_for(url)
     query = "SELECT sqlite_version()" if engine.dialect.name == "sqlite" else "SHOW server_version"
     try:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             return f"{engine.dialect.name} {connection.execute(text(query)).scalar()}"
     except DBAPIError as exc:
         raise UnfitError(f"the database {hide_secret(url)} does not answer: {first_line(exc)}") from exc

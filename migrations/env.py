@@ -14,18 +14,18 @@ _UPGRADE_LOCK = 0x6D61736B
 
 
 def _migrate(connection: Connection) -> None:
+    """In the connection's one transaction, which is SQLite's write lock: others see the old schema or the new one."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
     )
-    with context.begin_transaction():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-        context.run_migrations()
+    context.run_migrations()
 
 
 url = context.config.attributes.get("url") or read_settings().database_url
-with engine_for(url).connect() as migrating:
+with engine_for(url).begin() as migrating:
     _migrate(migrating)

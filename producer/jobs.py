@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from common.database import engine_for, require_current
+from common.database import engine_for, require_current, revision
 from common.errors import UsageError
 from common.escaping import escape
 from common.ledger.jobs import RecordedJob, all_job_names, find_job
 from common.settings import read_settings
 from producer.local import DATABASE_NAME, database_of
+
+_TABLES_S = 10.0
+"""Making all tables takes a second or less."""
 
 
 def open_database(output: str | None, database_url: str | None) -> Engine:
@@ -32,8 +38,17 @@ def open_database(output: str | None, database_url: str | None) -> Engine:
                 f"--output {escape(folder)} has no maskmill.db: it is no output of `maskmill run`"
             )
         url = database_of(folder)
+        _wait_for_tables(url)
     require_current(url)
     return engine_for(url)
+
+
+def _wait_for_tables(url: str) -> None:
+    """Give a run that has just begun the time to make the tables of its output."""
+    deadline = time.monotonic() + _TABLES_S
+    with contextlib.suppress(DBAPIError):  # told by whoever asks next
+        while revision(url)[0] is None and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def pick_jobs(engine: Engine, name: str | None) -> list[RecordedJob]:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Engine
 
-from common.database import engine_for, persistently, sqlite_url, upgrade
+from common.database import engine_for, is_current, persistently, sqlite_url, upgrade
 from common.errors import TransientError
 from common.files import sweep_temporaries
 from common.ledger.images import forget_sent
 from common.ledger.jobs import RecordedJob, find_job, resume_job
+from common.ledger.references import ReferenceRow
 from common.pipeline import JobState
 from common.settings import Settings
 from producer.export import write_logs
@@ -47,20 +48,9 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
         UsageError, UnfitError: before anything is written, or where a worker cannot serve the job.
         Interrupted: after everything that was started has been stopped and the exports are written.
     """
-    database_url = database_of(request.output)
     scanner = request.scanner(request.inputs)
     found = first_image(request, scanner)
-    there = None
-    if os.path.exists(os.path.join(request.output, DATABASE_NAME)):
-        upgrade(database_url)
-        there = engine_for(database_url)
-    references = enrol_references(there, request, settings)
-    if settings.worker_count > 0:
-        find_redis_server()
-    make_output(request.output)
-    with held_output(request.output):
-        upgrade(database_url)
-        engine = engine_for(database_url)
+    with _opened(request, settings) as (engine, references):
         opened = open_or_continue(engine, request, references)
         images = found
         if opened.inputs != request.inputs:
@@ -102,9 +92,60 @@ def run_recorded(engine: Engine, job: RecordedJob, settings: Settings, on_tick: 
 
 
 @contextlib.contextmanager
+def _opened(request: Request, settings: Settings) -> Iterator[tuple[Engine, list[ReferenceRow]]]:
+    """The output, held and cleared; its database, and the references that its job does not have yet.
+
+    Everything is checked before anything is written. An output that is there already is held from the beginning:
+    whoever has it may be making or upgrading its database just now.
+
+    Raises:
+        UsageError, UnfitError: as with `run_job`.
+    """
+    url = database_of(request.output)
+    is_there = os.path.isdir(request.output)
+    with contextlib.ExitStack() as stack:
+        there = None
+        if is_there:
+            make_output(request.output)
+            stack.enter_context(output_lock(request.output))
+            if os.path.exists(os.path.join(request.output, DATABASE_NAME)):
+                upgrade(url)
+                there = engine_for(url)
+        references = enrol_references(there, request, settings)
+        if settings.worker_count > 0:
+            find_redis_server()
+        if not is_there:
+            make_output(request.output)
+            stack.enter_context(output_lock(request.output))
+        stack.enter_context(_in_order(request.output))
+        upgrade(url)
+        yield engine_for(url), references
+
+
+def upgrade_output(output: bytes) -> None:
+    """Bring the database of a `run` output to the schema of this version, holding the output meanwhile.
+
+    Raises:
+        UsageError: a run holds it and has not brought it there yet.
+        UnfitError: it does not answer or may not be changed.
+    """
+    url = database_of(output)
+    if not is_current(url):
+        with output_lock(output):
+            upgrade(url)
+
+
+@contextlib.contextmanager
 def held_output(output: bytes) -> Iterator[None]:
     """The output is this process's alone, signals end the work in order, and old traces are gone."""
-    with output_lock(output), stop_signals():
+    with output_lock(output), _in_order(output):
+        yield
+
+
+@contextlib.contextmanager
+def _in_order(output: bytes) -> Iterator[None]:
+    """Signals end the work in order, and old traces are gone; the output is held already."""
+    with stop_signals():
         if clear_traces(output):
             log.warning("an earlier run was killed: what it left is removed")
         sweep_temporaries(output, 0)

@@ -22,7 +22,7 @@ RUN_VARIABLE = "MASKMILL_RUN"
 """Environment variable by which every process that a run starts is known."""
 
 _RECORD = b".maskmill-run.json"
-_KILL_WAIT_S = 5.0
+_KILL_WAIT_S = 30.0
 
 
 @contextlib.contextmanager
@@ -33,9 +33,12 @@ def output_lock(output: bytes) -> Iterator[None]:
     process ends, however it ends.
 
     Raises:
-        UsageError: another run holds it.
+        UsageError: another run holds it, or it cannot be opened.
     """
-    descriptor = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as exc:
+        raise UsageError(f"--output {escape(output)} cannot be opened: {exc.strerror}") from exc
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

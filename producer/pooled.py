@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from common.broker import make_app, queue_depths
 from common.database import persistently
-from common.errors import TransientError
+from common.errors import TransientError, UnfitError
 from common.ledger.images import count_open, unsent
 from common.ledger.jobs import close_job
 from common.ledger.reports import count_images
@@ -64,6 +64,10 @@ def run_pooled(
         return _follow_with_services(engine, job, recording, settings, on_tick, fail_fast=fail_fast)
     except Interrupted:
         persistently(lambda: close_job(engine, job.id, "interrupted", desk=job.desk))
+        raise
+    except UnfitError as exc:
+        reason = str(exc)
+        persistently(lambda: close_job(engine, job.id, "halted", reason, desk=job.desk))
         raise
     finally:
         with signals_ignored():

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from common.database import upgrade
 from common.errors import UsageError
 from common.escaping import escape
 from common.ledger.jobs import RecordedJob
@@ -21,7 +20,7 @@ from common.settings import Settings
 from producer.chosen import Choice, Chosen, CropFolders, choose, choose_job
 from producer.inputs import read_inputs
 from producer.jobs import open_database, pick_job, pick_jobs
-from producer.local import DATABASE_NAME, database_of
+from producer.local import DATABASE_NAME, database_of, upgrade_output
 from producer.request import make_output
 
 log = logging.getLogger("maskmill.segment")
@@ -98,7 +97,7 @@ def _find(job_given: str | None, flags: Mapping[str, Any]) -> _Found:
     if job_given is not None and os.path.isdir(job_given) and not is_output:
         raise UsageError(f"{job_given} has no maskmill.db: it is no output of `maskmill run`")
     if is_output and flags["database_url"] is None:
-        upgrade(database_of(os.path.realpath(os.fsencode(folder))))
+        upgrade_output(os.path.realpath(os.fsencode(folder)))
         engine, name = open_database(folder, None), None
     else:
         is_output = False

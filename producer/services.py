@@ -8,12 +8,15 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import redis
 
@@ -21,13 +24,27 @@ from common.children import end_with_parent
 from common.errors import UnfitError
 from common.large_pages import ask_for_large_pages
 from common.settings import Settings
+from common.starts import STARTS_VARIABLE, vain_starts
 from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
 from producer.machine import WorkerPlan
 
 log = logging.getLogger("maskmill.run")
 
-_REDIS_START_S = 10.0
+_REDIS_START_S = 60.0
+"""A busy machine takes some seconds; a server that ends is noticed at once."""
 _MAX_RESTARTS = 20
+_QUICK_S = 30.0
+_MAX_QUICK_ENDS = 3
+"""So often a worker may end of itself within that time after its start, one after the other."""
+_MAX_VAIN_STARTS = 4
+"""So often each process of a worker may die before it is ready to work."""
+_DEATH = re.compile(r"^Process '\S+' pid:\d+ exited with '?(.+?)'?$")
+"""What billiard says of a process of the pool."""
+_ERROR = re.compile(r"^(?:maskmill: .+|[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)(?:: .*)?)$")
+"""Of our command line; the end of a traceback."""
+_SILENT = "it said nothing"
+_KILLED = {-signal.SIGKILL, -signal.SIGTERM}
+"""By somebody else: that says nothing about a start."""
 
 
 def find_redis_server() -> str:
@@ -88,6 +105,8 @@ class PrivateServices:
         self._plans = plans
         self._redis: subprocess.Popen[bytes] | None = None
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._quick_ends: Counter[str] = Counter()
         self._restarts = 0
 
     def start(self) -> None:
@@ -104,7 +123,7 @@ class PrivateServices:
         """Start again what died; true if something had.
 
         Raises:
-            UnfitError: workers die again and again.
+            UnfitError: workers cannot start, or die again and again.
         """
         died = False
         if self._redis is not None and self._redis.poll() is not None:
@@ -112,16 +131,30 @@ class PrivateServices:
             self._start_redis()
             died = True
         for plan in self._plans:
-            worker = self._workers[plan.name]
-            if worker.poll() is None:
-                continue
-            self._restarts += 1
-            if self._restarts > _MAX_RESTARTS or (worker.returncode == 3 and self._restarts > 1):
-                raise UnfitError(f"the {plan.stage} worker ends again and again: {self._last_words()}")
-            log.warning("the %s worker ended (%s), starting it again", plan.stage, worker.returncode)
-            self._start_worker(plan)
-            died = True
+            died |= self._look_after(plan)
         return died
+
+    def _look_after(self, plan: WorkerPlan) -> bool:
+        """Start a worker again if it has ended; true if so."""
+        worker = self._workers[plan.name]
+        if vain_starts(self._starts(plan)) >= _MAX_VAIN_STARTS * plan.processes:
+            raise UnfitError(
+                f"the processes of the {plan.stage} worker die at their start: {self._cause(plan)}"
+            )
+        if worker.poll() is None:
+            return False
+        is_quick = time.monotonic() - self._started[plan.name] < _QUICK_S
+        self._quick_ends[plan.name] += is_quick and worker.returncode not in _KILLED
+        if not is_quick:
+            self._quick_ends[plan.name] = 0
+        self._restarts += 1
+        if self._quick_ends[plan.name] >= _MAX_QUICK_ENDS or (worker.returncode == 3 and self._restarts > 1):
+            raise UnfitError(f"the {plan.stage} worker cannot start: {self._cause(plan)}")
+        if self._restarts > _MAX_RESTARTS:
+            raise UnfitError(f"the {plan.stage} worker ends again and again: {self._cause(plan)}")
+        log.warning("the %s worker ended (%s), starting it again", plan.stage, worker.returncode)
+        self._start_worker(plan)
+        return True
 
     def stop(self) -> None:
         """Kill workers and Redis and remove the private folder.
@@ -164,9 +197,18 @@ class PrivateServices:
     def _start_worker(self, plan: WorkerPlan) -> None:
         command = [sys.executable, "-P", "-m", "producer.cli", "worker", "--stage", plan.stage]
         command += ["--workers", str(plan.processes), "--device", plan.device]
-        self._workers[plan.name] = self._spawn(command, "worker.log")
+        self._started[plan.name] = time.monotonic()
+        self._workers[plan.name] = self._spawn(
+            command, _log_name(plan), {STARTS_VARIABLE: str(self._starts(plan))}
+        )
 
-    def _spawn(self, command: list[str], log_name: str) -> subprocess.Popen[bytes]:
+    def _starts(self, plan: WorkerPlan) -> Path:
+        """Where the processes of a worker note their starts."""
+        return self._folder / f"{plan.name}.starts"
+
+    def _spawn(
+        self, command: list[str], log_name: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
         with (self._folder / log_name).open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -175,7 +217,7 @@ class PrivateServices:
                 stderr=subprocess.STDOUT,
                 # Away from the user's folder, where a `workers` or `common` of theirs may lie.
                 cwd=self._folder,
-                env=self._environment(),
+                env={**self._environment(), **environment},
                 # Ctrl-C on the terminal reaches `run` alone, which then ends the others in order.
                 start_new_session=True,
                 preexec_fn=end_with_parent(),
@@ -196,9 +238,26 @@ class PrivateServices:
         environment["TMPDIR"] = str(self._folder)
         return environment
 
-    def _last_words(self) -> str:
-        return self._tail("worker.log")
+    def _cause(self, plan: WorkerPlan) -> str:
+        return cause_of_death(self._lines(_log_name(plan)))
 
     def _tail(self, log_name: str) -> str:
-        lines = (self._folder / log_name).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return (self._lines(log_name) or [_SILENT])[-1]
+
+    def _lines(self, log_name: str) -> list[str]:
+        return (self._folder / log_name).read_text(errors="replace").strip().splitlines()
+
+
+def _log_name(plan: WorkerPlan) -> str:
+    return f"worker-{plan.name}.log"
+
+
+def cause_of_death(lines: Sequence[str]) -> str:
+    """What a worker's log says last of why it ended: an error, or how a process of its pool did; else its last words."""
+    for line in reversed(lines):
+        if found := _DEATH.search(line):
+            return f"a process of its pool ended: {found[1]}"
+        # WorkerLostError only follows from such an end.
+        if "WorkerLostError" not in line and _ERROR.search(line):
+            return line.removeprefix("maskmill: ")
+    return lines[-1] if lines else _SILENT

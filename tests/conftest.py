@@ -70,6 +70,7 @@ class Command:
     def __init__(self, temporary: Path, home: Path) -> None:
         self.temporary = temporary
         self.mark = secrets.token_hex(8)
+        self._started: list[subprocess.Popen[bytes]] = []
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("MASKMILL_")}
         self.environment.update(
             TMPDIR=str(temporary), XDG_DATA_HOME=str(home), PYTHONUNBUFFERED="1", **{MARK: self.mark}
@@ -94,7 +95,7 @@ class Command:
     ) -> subprocess.Popen[bytes]:
         """Start without waiting; `end_of` collects it."""
         words = [one if isinstance(one, bytes) else os.fsencode(str(one)) for one in arguments]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [os.fsencode(Path(sys.executable).parent / script), *words],
             cwd=cwd,
             env={**self.environment, **(env or {})},
@@ -102,6 +103,8 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._started.append(process)
+        return process
 
     def end_of(self, process: subprocess.Popen[bytes]) -> Answer:
         """Wait for the end."""
@@ -136,6 +139,20 @@ class Command:
             except psutil.NoSuchProcess:
                 continue
 
+    def close(self) -> None:
+        """End whatever of it still lives, and what is left of the ends of the pipes to it.
+
+        A test that failed half-way would otherwise make one that comes later fail for what it left open.
+        """
+        self.kill_all()
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
 
 @pytest.fixture(scope="session")
 def session_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
@@ -144,8 +161,7 @@ def session_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comman
     temporary = Path(tempfile.mkdtemp(prefix="mt-"))
     command = Command(temporary, tmp_path_factory.mktemp("home"))
     yield command
-    command.kill_all()
-    shutil.rmtree(temporary, ignore_errors=True)
+    command.close()
 
 
 @pytest.fixture
@@ -154,8 +170,7 @@ def maskmill(tmp_path: Path) -> Iterator[Command]:
     temporary = Path(tempfile.mkdtemp(prefix="mt-"))
     command = Command(temporary, tmp_path / "home")
     yield command
-    command.kill_all()
-    shutil.rmtree(temporary, ignore_errors=True)
+    command.close()
 
 
 @dataclass
@@ -204,7 +219,7 @@ def postgres_url() -> Iterator[str]:
     url = make_url(given).set(drivername="postgresql")
     server = url.render_as_string(hide_password=False)
     try:
-        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=60)
     except psycopg.OperationalError as exc:
         missing_service(f"PostgreSQL does not answer at {url!r}: {exc}")
     name = sql.Identifier(f"maskmill_test_{secrets.token_hex(6)}")

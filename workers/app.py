@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +17,24 @@ from celery import Task, signals
 from celery.utils.log import get_task_logger
 
 from common.broker import make_app, send
+from common.database import engine_for, persistently
 from common.envelopes import REFUSAL_TASK
-from common.errors import TransientError
+from common.errors import TransientError, UnfitError
 from common.ledger.dead_letters import record_refusal
+from common.ledger.jobs import close_job
+from common.ledger.segments import find_work
 from common.logs import configure_logging
 from common.pipeline import TASK_NAMES, ChunkMessage, MessageRefused, Stage, read_message
 from common.settings import read_settings
+from common.starts import noted_start
 from workers.sidecars import Sidecars
 
 if TYPE_CHECKING:
+    from workers.chunk import Onward
     from workers.runtime import Runtime
     from workers.sources import KeptPictures
+
+    _ProcessChunk = Callable[[Runtime, Stage, ChunkMessage, KeptPictures | None], Onward]
 
 log = get_task_logger("maskmill.worker")
 
@@ -58,10 +67,16 @@ def _warm_up(**_: Any) -> None:
 
     Not sent in a threads pool: `_runtime` is lazy.
     """
-    import workers.chunk  # noqa: F401
-    from workers.warming import warm_up
+    with noted_start():
+        try:
+            _load()
+        except UnfitError as exc:
+            # Each job that comes is halted with it: see `_work`.
+            log.error("%s", exc)
+            return
+        from workers.warming import warm_up
 
-    warm_up(_runtime(), app.amqp.queues.consume_from)
+        warm_up(_runtime(), app.amqp.queues.consume_from)
 
 
 _sidecars = Sidecars(settings)
@@ -83,33 +98,62 @@ def _stop_sidecars(**_: Any) -> None:
     _sidecars.stop()
 
 
+_start_error: Exception | None = None
+
+
+def _load() -> tuple[_ProcessChunk, type[KeptPictures]]:
+    """What works on chunks, with all that it imports.
+
+    Raises:
+        UnfitError: something of it is missing or broken on this machine.
+    """
+    global _start_error
+    if _start_error is None:
+        try:
+            from workers.chunk import process_chunk
+            from workers.sources import KeptPictures
+
+            return process_chunk, KeptPictures
+        except Exception as exc:  # noqa: BLE001 (told below; a library may raise anything when it is loaded)
+            # Kept: some libraries (OpenCV, NumPy) complain of the second attempt itself, and hide the cause.
+            _start_error = exc
+    raise UnfitError(
+        f"the workers cannot be loaded on {socket.gethostname()}: {type(_start_error).__name__}: {_start_error}"
+    ) from _start_error
+
+
 def _work(stage: Stage, message: dict[str, Any]) -> None:
     """Work on a message; where this worker augments too, then on the chunk that follows from it at once.
 
     The message of `detect` is not acknowledged before both are done: if the process dies in between, it comes
     again, and hands on what is detected.
     """
-    from workers.sources import KeptPictures
-
     try:
         chunk = read_message(message.get("version"), message.get("job"), message.get("image_ids"))
     except MessageRefused as exc:
         _refuse(stage, exc, json.dumps(message))
         return
+    try:
+        process_chunk, pictures = _load()
+    except UnfitError as exc:
+        _halt(stage, chunk.job, str(exc))
+        return
     if stage == "detect" and "augment" in app.amqp.queues.consume_from:
-        kept = KeptPictures()
-        for following in _do(stage, chunk, kept, keeps="augment"):
-            _do("augment", following, kept)
+        kept = pictures()
+        for following in _do(process_chunk, stage, chunk, kept, keeps="augment"):
+            _do(process_chunk, "augment", following, kept)
     else:
-        _do(stage, chunk)
+        _do(process_chunk, stage, chunk)
 
 
 def _do(
-    stage: Stage, chunk: ChunkMessage, kept: KeptPictures | None = None, keeps: Stage | None = None
+    process_chunk: _ProcessChunk,
+    stage: Stage,
+    chunk: ChunkMessage,
+    kept: KeptPictures | None = None,
+    keeps: Stage | None = None,
 ) -> list[ChunkMessage]:
     """Do one stage of a chunk and send what follows from it, but for what goes to the stage `keeps`: that is returned."""
-    from workers.chunk import process_chunk
-
     following: list[ChunkMessage] = []
     try:
         for onward_stage, onward in process_chunk(_runtime(), stage, chunk, kept):
@@ -130,6 +174,15 @@ def _do(
 def _refuse(stage: Stage, reason: MessageRefused, content: str) -> None:
     log.error("message refused: %s", reason)
     record_refusal(_runtime().engine, stage, str(reason), content)
+
+
+def _halt(stage: Stage, name: str, reason: str) -> None:
+    """End a job or segmentation that this worker cannot serve; whoever asks for it again sets it running."""
+    engine = engine_for(settings.database_url)
+    job = persistently(lambda: find_work(engine, stage, name))
+    if job is not None:
+        log.error("job %s halted: %s", name, reason)
+        persistently(lambda: close_job(engine, job.id, "halted", reason, desk=job.desk))
 
 
 # After a child died the message is sent again at most three times; images count their own deaths in SQL.

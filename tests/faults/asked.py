@@ -32,3 +32,16 @@ def meeting(point: str, folder: Path, processes: int = 2) -> dict[str, str]:
     """
     folder.mkdir()
     return fault_environment([{"point": point, "do": "meet", "processes": processes, "folder": str(folder)}])
+
+
+def holding(point: str, until: Path, *, skip: int) -> dict[str, str]:
+    """The variables with which every process stops at this step, from its `skip`-th call on, until a file is there.
+
+    Whatever a test does to a job half-way is otherwise done after the end of it, where the machine is busy.
+    """
+    return fault_environment([held_at(point, until, skip=skip)])
+
+
+def held_at(point: str, until: Path, *, skip: int) -> dict[str, Any]:
+    """The fault of `holding`, for a cluster."""
+    return {"point": point, "do": "hold", "skip": skip, "file": str(until)}

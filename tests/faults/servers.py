@@ -23,8 +23,9 @@ import redis
 
 from common.errors import UnfitError
 from producer.services import find_redis_server
+from tests.ports import free_port
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """Far above what anything takes: a hang becomes a failure, a slow machine does not."""
 
 
@@ -43,13 +44,6 @@ def wait_until(is_true: Callable[[], bool], what: str, patience_s: float = PATIE
             pytest.fail(f"waited {patience_s:.0f} s for {what}")
         time.sleep(0.05)
     return time.monotonic() - start
-
-
-def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _newest_redis() -> tuple[str, tuple[int, ...]]:
@@ -75,7 +69,7 @@ class RedisServer:
         self._binary, self.version = _newest_redis()
         self.folder = Path(tempfile.mkdtemp(prefix="mf-redis-"))
         self.port = free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=10)
+        self.client = redis.Redis(port=self.port, socket_timeout=60)
         self.process: subprocess.Popen[bytes]
         self.start()
 

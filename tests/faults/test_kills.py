@@ -10,22 +10,33 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.asked import held_at
 from tests.faults.cluster import Cluster
 from tests.faults.killers import Killer, kill_a_child, kill_a_worker, kill_all_workers, restart_redis
 from tests.faults.servers import PostgresServer, wait_until
-from tests.faults.trial import SLOW, Expected, Trial
+from tests.faults.trial import PATIENT, SLOW, Expected, Trial
 
 
 @pytest.mark.parametrize(
     ("count", "every_s", "most"), [(32, 1.0, 2), pytest.param(2000, 2.0, 10_000, marks=pytest.mark.soak)]
 )
 def test_f1_killed_children_lose_no_image_and_fail_none(
-    make_trial: Callable[..., Trial], count: int, every_s: float, most: int
+    make_trial: Callable[..., Trial], tmp_path: Path, count: int, every_s: float, most: int
 ) -> None:
-    trial = make_trial(count, faults=[SLOW] if count < 100 else [])
+    is_small = count < 100
+    # So few images would be over before anything is killed: they wait for it.
+    released = tmp_path / "released"
+    trial = make_trial(
+        count,
+        faults=[held_at("store", released, skip=1)] if is_small else [],
+        **(PATIENT if is_small else {}),
+    )
     trial.begin()
     trial.wait_for(0)
     with Killer(trial.cluster, kill_a_child, every_s, most) as killer:
+        if is_small:
+            wait_until(lambda: killer.kills == most, "the kills")
+            released.touch()
         trial.wait_for(1)
     assert killer.kills > 0
     attempts = "SELECT max(attempts) FROM images"

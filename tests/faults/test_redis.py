@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.faults.asked import held_at
 from tests.faults.servers import Proxy, RedisServer, wait_until
-from tests.faults.trial import MANY, SLOW, Trial
+from tests.faults.trial import MANY, PATIENT, SLOW, Trial
 
 
 @pytest.mark.parametrize(
@@ -59,14 +61,22 @@ def test_f5_a_redis_frozen_for_20_s_loses_no_image(
 
 @pytest.mark.parametrize("count", [32, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_f6_what_an_emptied_redis_held_is_sent_again(
-    make_trial: Callable[..., Trial], redis_server: RedisServer, count: int
+    make_trial: Callable[..., Trial], redis_server: RedisServer, tmp_path: Path, count: int
 ) -> None:
-    trial = make_trial(count, faults=[SLOW] if count < 100 else [])
+    is_small = count < 100
+    # So few images would all be under way: two processes wait after two chunks of two each, the rest is in Redis.
+    released = tmp_path / "released"
+    trial = make_trial(
+        count,
+        faults=[held_at("store", released, skip=2)] if is_small else [],
+        **({**PATIENT, "chunk_size": 2} if is_small else {}),
+    )
     trial.begin()
     trial.wait_for(0.25)
     redis_server.client.flushall()
     still_open = trial.cluster.open()
     trial.recovered.append(wait_until(lambda: trial.cluster.lost() > 0, "the loss to be noticed"))
+    released.touch()
     trial.end("F6", "FLUSHALL in the middle", disturbances="1", notes=f"{still_open} were open")
     assert trial.cluster.lost() <= still_open
 

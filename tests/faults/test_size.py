@@ -13,8 +13,9 @@ import pytest
 from tests.faults.cluster import Cluster
 from tests.faults.gauge import Gauge, peak_mib, slope_mib
 from tests.faults.pictures import write_photographs, write_tiny_files
-from tests.faults.servers import free_port, wait_until
+from tests.faults.servers import wait_until
 from tests.faults.trial import Expected, Trial
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from tests.faults.cluster import Cluster
-from tests.faults.servers import free_port, wait_until
+from tests.faults.servers import wait_until
 from tests.faults.trial import Expected
+from tests.ports import free_port
 
 LOGIN = "watcher:secret"
 
@@ -25,7 +26,7 @@ def ask(url: str, *, login: str | None = None, method: str = "GET") -> tuple[int
     if login:
         request.add_header("Authorization", "Basic " + b64encode(login.encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as exc:
         with exc:

@@ -16,6 +16,8 @@ MANY = 400
 """Images of a long job: some ten seconds of work, in which a fault finds something to break."""
 SLOW = {"point": "decode", "when": "after", "do": "sleep", "seconds": 0.1}
 """Small pictures would be over before anything can be killed."""
+PATIENT = {"soft_time_limit_s": 200, "time_limit_s": 230}
+"""Settings for processes that are held: being held is no picture that takes too long."""
 
 
 @dataclass(frozen=True)

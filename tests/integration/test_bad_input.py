@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.bad_images import CORPUS, write_corpus
-from tests.conftest import Command
+from tests.conftest import Command, wait_until
+from tests.faults.asked import holding
 from tests.oracle import check
 
 
@@ -91,21 +91,19 @@ def test_a_folder_named_like_a_file_of_ours_is_refused_before_anything_is_writte
 def test_a_picture_that_vanishes_or_changes_on_the_way_fails_alone(
     maskmill: Command, photographs: Path, tmp_path: Path
 ) -> None:
-    """A pipe holds the enumeration of nothing; files are taken away while the first ones are worked on."""
+    """Files are taken away while the first ones are worked on, by one process that is held meanwhile."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for i in range(40):
         shutil.copy(photographs / "large.webp", folder / f"{i:02}.webp")
-    process = maskmill.start(
-        "run", "--input", folder, "--output", out, "--workers", 1, env={"MASKMILL_CHUNK_SIZE": "1"}
-    )
-    database = out / "maskmill.db"
-    seen = threading.Event()
-    while not seen.is_set() and process.poll() is None:
-        if database.exists() and any(out.glob("*.jpg")):
-            seen.set()
+    released = tmp_path / "released"
+    env = {"MASKMILL_CHUNK_SIZE": "1", **holding("store", released, skip=1)}
+    process = maskmill.start("run", "--input", folder, "--output", out, "--workers", 1, env=env)
+    wait_until(lambda: process.poll() is not None or any(out.glob("*.jpg")), "the first file")
+    assert process.poll() is None
     (folder / "39.webp").unlink()
     shutil.copy(photographs / "grey.png", folder / "38.webp")
+    released.touch()
     answer = maskmill.end_of(process)
     assert answer.rc == 1
     facts = check(out)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,15 @@ def test_status_tells_counts_as_json_and_in_words(maskmill: Command, output: Pat
     assert "6 done, 1 missed, 0 failed" in words
     assert maskmill("status", "ffffffff", "--output", output).rc == 2
     assert maskmill("status", "--output", output / "elsewhere").rc == 2
+
+
+def test_what_only_reads_waits_for_nobody_who_writes(maskmill: Command, output: Path) -> None:
+    told = maskmill("export", "--output", output, "--table", "images", "--to", "-").stdout
+    with contextlib.closing(sqlite3.connect(output / "maskmill.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "6 done" in maskmill("status", "--output", output).stdout
+        answer = maskmill("export", "--output", output, "--table", "images", "--to", "-")
+        assert (answer.rc, answer.stdout) == (0, told)
 
 
 def test_export_knows_tables_formats_and_places(maskmill: Command, output: Path, tmp_path: Path) -> None:

@@ -27,16 +27,10 @@ from common.settings import Settings
 from producer.flower import is_loopback, read_logins
 from producer.services import find_redis_server
 from tests.conftest import Command, missing_service, wait_until
+from tests.ports import free_port
 
 PASSWORD = "geheim-7391"
 LOGIN = "watcher:loses:nothing"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ def ask(port: int, path: str, *, login: str | None = None, method: str = "GET") 
     if login is not None:
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return Page(answer.status, answer.read().decode())
     except urllib.error.HTTPError as exc:
         with exc:

@@ -21,7 +21,7 @@ from PIL import Image
 from sqlalchemy import create_engine, text
 
 from tests.conftest import Command, PrivateRedis, wait_until
-from tests.faults.asked import fault_environment, meeting
+from tests.faults.asked import holding, meeting
 from tests.oracle import check
 from tests.oracle import tree as files
 from tests.unit.test_maskers_networks import write_network
@@ -317,8 +317,6 @@ def test_an_interrupted_or_killed_one_is_continued(
     for number in range(12):
         shutil.copy(photographs / "large.webp", pictures / f"{number:02}.webp")
     assert maskmill("run", "--input", pictures, "--output", out, "--workers", 2, *RUN).rc == 0
-    slow = {"point": "decode", "when": "after", "do": "sleep", "seconds": 0.3}
-    env = {"MASKMILL_CHUNK_SIZE": "1", **fault_environment([slow])}
     arguments = ["segment", out, "--output", tmp_path / "p", "--workers", 2, "--json"]
 
     def done() -> int:
@@ -326,13 +324,19 @@ def test_an_interrupted_or_killed_one_is_continued(
             query = "SELECT count(*) FROM segment_images WHERE status = 'done'"
             return int(connection.execute(query).fetchone()[0])
 
-    for number, least in ((signal.SIGINT, 1), (signal.SIGKILL, 5)):
+    before = 0
+    for number in (signal.SIGINT, signal.SIGKILL):
+        # Two processes do one image each and are held over the next.
+        released = tmp_path / f"released{number}"
+        env = {"MASKMILL_CHUNK_SIZE": "1", **holding("decode", released, skip=1)}
         process = maskmill.start(*arguments, env=env)
-        wait_until(lambda least=least: done() >= least, "the first images")  # type: ignore[misc]
+        wait_until(lambda before=before: done() >= before + 2, "the first images")  # type: ignore[misc]
         process.send_signal(number)
+        released.touch()
         answer = maskmill.end_of(process)
         assert answer.rc == (130 if number == signal.SIGINT else -signal.SIGKILL)
-        assert done() < 12
+        before = done()
+        assert 2 <= before < 12
     with opened(out) as connection:
         kept = connection.execute("SELECT id, made_at FROM segmentations ORDER BY id").fetchall()
     found = segment(maskmill, *arguments[1:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from producer.locks import output_lock
 from tests.conftest import Command, wait_until
+from tests.faults.asked import holding
 from tests.oracle import check, mtimes, read_facts, tree
 
 RUN = "MASKMILL_RUN"
@@ -41,17 +44,24 @@ def undisturbed(
 
 
 class Running:
-    """A run that has finished some images and not all."""
+    """A run that has finished some images and not all, and is held there until `go_on`."""
 
     def __init__(self, maskmill: Command, pictures: Path, out: Path) -> None:
         self.maskmill = maskmill
         self.out = out
         self.arguments = ["run", "--input", pictures, "--output", out, *FLAGS]
-        self.process: subprocess.Popen[bytes] = maskmill.start(*self.arguments, env=ENV)
-        wait_until(lambda: self.done() >= 4 or self.process.poll() is not None, "the first images")
+        self._released = out.with_name("released")
+        env = ENV | holding("store", self._released, skip=3)
+        self.process: subprocess.Popen[bytes] = maskmill.start(*self.arguments, env=env)
+        # Two processes of three images each.
+        wait_until(lambda: self.done() >= 6 or self.process.poll() is not None, "the first images")
         assert self.process.poll() is None, "it ended before it could be disturbed"
         assert self.done() < PICTURES
         self.redis = self.private_redis()
+
+    def go_on(self) -> None:
+        """Let the rest be done; called after the disturbance."""
+        self._released.touch()
 
     def done(self) -> int:
         path = self.out / "maskmill.db"
@@ -97,7 +107,7 @@ class Running:
                     assert after.images[path][column] == row[column]
                 for artifact in before.artifacts[path]:
                     assert mtimes(self.out)[artifact["path"]] == written[artifact["path"]]
-        assert kept >= 4
+        assert kept >= 6
         self.assert_clean()
 
 
@@ -111,6 +121,7 @@ def test_an_interrupted_run_ends_in_order_and_goes_on_where_it_stopped(
     running: Running, undisturbed: dict[bytes, str], number: signal.Signals
 ) -> None:
     running.process.send_signal(number)
+    running.go_on()
     answer = running.maskmill.end_of(running.process)
     assert answer.rc == 130
     assert "Traceback" not in answer.stderr
@@ -123,6 +134,7 @@ def test_the_run_after_a_killed_one_clears_up_and_goes_on(
     running: Running, undisturbed: dict[bytes, str]
 ) -> None:
     running.process.kill()
+    running.go_on()
     running.maskmill.end_of(running.process)
     running.finish(undisturbed)
 
@@ -133,19 +145,39 @@ def test_everything_killed_at_once_is_made_good_by_the_next_run(
 ) -> None:
     running.process.send_signal(signal.SIGSTOP)  # so that it cannot start anything again
     running.maskmill.kill_all()
+    running.go_on()
     running.maskmill.end_of(running.process)
     running.finish(undisturbed)
 
 
 def test_a_second_run_on_the_same_output_is_refused(running: Running, undisturbed: dict[bytes, str]) -> None:
-    running.process.send_signal(signal.SIGSTOP)  # so that it does not end before the second has tried
+    running.process.send_signal(signal.SIGSTOP)  # also where it holds its database
     answer = running.maskmill(*running.arguments)
     running.process.send_signal(signal.SIGCONT)
+    running.go_on()
     assert answer.rc == 2
     assert "in use by another run" in answer.stderr
     assert running.maskmill.end_of(running.process).rc == 0
     check(running.out)
     assert tree(running.out) == undisturbed
+
+
+def test_a_second_run_is_refused_while_the_first_makes_its_tables(
+    maskmill: Command, pictures: Path, tmp_path: Path
+) -> None:
+    """Whose output it is, is asked before the database is: that may be locked just then."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with (
+        output_lock(os.fsencode(out)),
+        contextlib.closing(sqlite3.connect(out / "maskmill.db", isolation_level=None)) as database,
+    ):
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("CREATE TABLE half (id INTEGER)")
+        answer = maskmill("run", "--input", pictures, "--output", out, *FLAGS)
+    assert answer.rc == 2
+    assert "in use by another run" in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
 
 
 def test_a_killed_pool_process_loses_no_image(running: Running, undisturbed: dict[bytes, str]) -> None:
@@ -154,6 +186,7 @@ def test_a_killed_pool_process_loses_no_image(running: Running, undisturbed: dic
     children = [one for one in workers if one.ppid() in parents]
     assert children
     children[0].kill()
+    running.go_on()
     assert running.maskmill.end_of(running.process).rc == 0
     check(running.out)
     assert tree(running.out) == undisturbed
@@ -164,6 +197,7 @@ def test_a_killed_worker_and_its_children_lose_no_image(
 ) -> None:
     for process in running.workers():
         process.kill()
+    running.go_on()
     assert running.maskmill.end_of(running.process).rc == 0
     check(running.out)
     assert tree(running.out) == undisturbed
@@ -171,6 +205,7 @@ def test_a_killed_worker_and_its_children_lose_no_image(
 
 def test_a_killed_private_redis_loses_no_image(running: Running, undisturbed: dict[bytes, str]) -> None:
     running.redis.kill()
+    running.go_on()
     answer = running.maskmill.end_of(running.process)
     assert answer.rc == 0, answer.stderr
     check(running.out)

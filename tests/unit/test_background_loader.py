@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_the_items_whichever_is_ready_first() -> No
 
     def load(item: int) -> int:
         if item == 0:
-            assert second_is_done.wait(60)
+            assert second_is_done.wait(240)
         if item == 1:
             second_is_done.set()
         return item * 10
@@ -66,7 +66,7 @@ def test_a_consumer_that_waits_is_woken_by_the_error() -> None:
     go_on = threading.Event()
 
     def load(item: int) -> int:
-        assert go_on.wait(60)
+        assert go_on.wait(240)
         raise OSError("disk")
 
     with BackgroundLoader(range(10), load) as loaded:

@@ -104,7 +104,7 @@ def test_save_returns_while_nothing_is_written_yet_until_there_is_no_room(
     go_on = threading.Event()
     monkeypatch.setattr(
         "common.background_saver.encode",
-        lambda *_, **__: b"x" if go_on.wait(60) else pytest.fail("forgotten"),
+        lambda *_, **__: b"x" if go_on.wait(240) else pytest.fail("forgotten"),
     )
     saver = BackgroundSaver(tmp_path, max_waiting=5)
     for number in range(5):
@@ -115,7 +115,7 @@ def test_save_returns_while_nothing_is_written_yet_until_there_is_no_room(
     sixth.join(0.2)
     assert sixth.is_alive(), "it waits for room"
     go_on.set()
-    sixth.join(60)
+    sixth.join(240)
     saver.close()
     assert len(files(tmp_path)) == 6
 

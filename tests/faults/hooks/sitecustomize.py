@@ -3,12 +3,13 @@
 Python imports this module by itself when its folder is on PYTHONPATH. The variable holds a JSON list of
 faults, each with
 
-- `point`: a step of the work, see `_POINTS`
+- `point`: a step of the work, see `_POINTS`; or `import`, of `module`, in workers only (`exit`, `crash`, `broken`)
 - `when`: `before` or `after` that step
 - `do`: see `_Fault.act`
 - `width`: only for a picture this many pixels wide (`decode` only)
 - `times`: so often over all processes together (counted by files in `folder`); without it always
 - `skip`: so many calls of each process pass first
+- `file`: of `no-space`, that lasts while it is there; of `hold`, that lasts until it is there
 - `processes`: how many have to come to the point before any goes on (`meet` only; marks lie in `folder`)
 """
 
@@ -51,6 +52,7 @@ class _Fault:
         self.bytes = given.get("bytes", 0)
         self.file = given.get("file")
         self.processes = given.get("processes")
+        self.module = given.get("module")
 
     def is_due(self, answer):
         """This call is one that should go wrong."""
@@ -72,6 +74,10 @@ class _Fault:
         """Do it."""
         if self.do == "exit":
             os._exit(1)
+        elif self.do == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif self.do == "broken":
+            raise ImportError(f"{self.module} is broken")
         elif self.do == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.do == "kill-all":
@@ -82,6 +88,9 @@ class _Fault:
             time.sleep(self.seconds)
         elif self.do == "meet":
             self._meet()
+        elif self.do == "hold":
+            while not os.path.exists(self.file):
+                time.sleep(0.02)
         elif self.do == "allocate":
             import numpy as np
 
@@ -92,7 +101,7 @@ class _Fault:
     def _meet(self):
         with open(os.path.join(self.folder, f"met-{os.getpid()}"), "w"):
             pass
-        end = time.monotonic() + 60  # not for ever: the test then sees too few processes and says so
+        end = time.monotonic() + 80  # not for ever: the test then sees too few processes and says so
         while len(os.listdir(self.folder)) < self.processes and time.monotonic() < end:
             time.sleep(0.02)
 
@@ -158,7 +167,20 @@ class _Finder(importlib.abc.MetaPathFinder):
                 setattr(module, attribute, _wrapped(getattr(module, attribute), faults))
 
 
+class _BrokenImports(importlib.abc.MetaPathFinder):
+    """Does something where a module is looked for."""
+
+    def __init__(self, faults):
+        self._faults = {fault.module: fault for fault in faults}
+
+    def find_spec(self, name, path, target=None):
+        """Nothing: others find what is not broken."""
+        if name in self._faults:
+            self._faults[name].act()
+
+
 if os.environ.get("MASKMILL_TEST_FAULT"):
-    sys.meta_path.insert(
-        0, _Finder([_Fault(given) for given in json.loads(os.environ["MASKMILL_TEST_FAULT"])])
-    )
+    _faults = [_Fault(given) for given in json.loads(os.environ["MASKMILL_TEST_FAULT"])]
+    sys.meta_path.insert(0, _Finder([fault for fault in _faults if fault.point != "import"]))
+    if "worker" in sys.orig_argv:
+        sys.meta_path.insert(0, _BrokenImports([fault for fault in _faults if fault.point == "import"]))
