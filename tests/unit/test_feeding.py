@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 from skimage import data
 
@@ -52,6 +53,24 @@ def test_an_input_in_reused_memory_is_read_anew_each_time() -> None:
     dark = bound.run(memory)[0]
     memory[:] = _to_input([cv2.resize(ASTRONAUT, (64, 64))])
     assert not np.array_equal(bound.run(memory)[0], dark)
+
+
+def test_a_device_without_room_for_one_input_takes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = session()
+    bound = BoundFeeder(opened, "cpu", 0)
+    small, large = tensors()[0], tensors()[2]
+    wanted = [part.tobytes() for part in bound.run(small)]
+    allocate = ort.OrtValue.ortvalue_from_shape_and_type
+
+    def full(shape: Sequence[int], *rest: Any) -> Any:
+        if tuple(shape) == large.shape:
+            raise RuntimeError("Failed to allocate memory for requested buffer")
+        return allocate(shape, *rest)
+
+    monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", full)
+    with pytest.raises(RuntimeError, match="Failed to allocate"):
+        bound.run(large)
+    assert [part.tobytes() for part in bound.run(small)] == wanted
 
 
 def test_memory_is_the_same_until_it_is_too_small_and_slots_do_not_touch() -> None:

@@ -82,8 +82,9 @@ class BoundFeeder:
         self._outputs: list[str] = [output.name for output in session.get_outputs()]
         self._binding = session.io_binding()
         # Found out here: a build that cannot allocate on the device raises.
-        self._input: Any = ort.OrtValue.ortvalue_from_shape_and_type([1], np.float32, device, index)
-        self._dtype = np.dtype(np.float32)
+        ort.OrtValue.ortvalue_from_shape_and_type([1], np.float32, device, index)
+        self._input: Any = None
+        self._bound: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._memory = ReusedMemory(page_lock if device == "cuda" else None)
 
     def buffer(self, shape: Sequence[int], dtype: npt.DTypeLike, slot: int = 0) -> Array:
@@ -92,12 +93,15 @@ class BoundFeeder:
 
     def run(self, array: Array) -> list[Array]:
         """Copy to the device, run once, copy back; both copies have ended when this returns."""
-        if (tuple(self._input.shape()), self._dtype) != (array.shape, array.dtype):
+        if self._bound != (array.shape, array.dtype):
+            # The old memory goes first: there may be no room for both.
+            self._binding.clear_binding_inputs()
+            self._input = self._bound = None
             self._input = ort.OrtValue.ortvalue_from_shape_and_type(
                 array.shape, array.dtype.type, self._device, self._index
             )
-            self._dtype = array.dtype
             self._binding.bind_ortvalue_input(self._name, self._input)
+            self._bound = array.shape, array.dtype
         # Blocks until the device has the numbers.
         self._input.update_inplace(array)
         for name in self._outputs:
