@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from billiard.exceptions import SoftTimeLimitExceeded
+
 from common.artifacts import PlannedArtifact, plan_artifacts
 from common.database import persistently
-from common.errors import ImageError
+from common.errors import ImageError, TransientError, UnfitError
 from common.escaping import escape
 from common.files import AtomicWriter
 from common.images import ReducedImage
@@ -24,14 +27,16 @@ from common.ledger.results import (
     store_augmented,
 )
 from workers.artwork import make_artifacts, stored_points
-from workers.facepoints import FacePoints, find_points, find_points_of_all
+from workers.facepoints import FacePoints, find_points_of_all
 from workers.provenance import Origin
 from workers.runtime import Runtime
 from workers.sources import KeptPictures, attempt, check_relative
 from workers.times import PartTimes
 
-_GROUP_PIXELS = 32_000_000
-"""Decoded pixels held while the faces of several images wait for one batch: about 100 MB."""
+log = logging.getLogger("maskmill.worker")
+
+_GROUP_PIXELS = 8_000_000
+"""Decoded pixels held while the faces of several images wait to be looked at together: 24 MB."""
 
 
 def augment_chunk(
@@ -60,12 +65,12 @@ def augment_chunk(
     with AtomicWriter(runtime.settings.durability) as writer:
         for image, ready in _ready(runtime, job, load, images, failures, times):
 
-            def work(image: ClaimedImage = image, ready: _Ready | None = ready) -> AugmentedImage:
+            def work(image: ClaimedImage = image, ready: _Ready = ready) -> AugmentedImage:
                 with writer.group():
-                    decoded = load(image) if ready is None else ready.decoded
                     there = recorded.get(image.id, set())
-                    points = None if ready is None else ready.points
-                    return augment_image(runtime, job, inside, image, decoded, there, writer, times, points)
+                    return augment_image(
+                        job, inside, image, ready.decoded, ready.points, there, writer, times
+                    )
 
             outcome = attempt(job, image, work)
             if isinstance(outcome, Failure):
@@ -92,34 +97,24 @@ def augment_chunk(
 
 
 def augment_image(
-    runtime: Runtime,
     job: RecordedJob,
     inside: Callable[[bytes], bytes],
     image: ClaimedImage,
     decoded: ReducedImage,
+    faces: Sequence[FacePoints],
     there: set[bytes],
     writer: AtomicWriter,
     times: PartTimes,
-    points: Sequence[FacePoints] | None = None,
 ) -> AugmentedImage:
     """Make the artifacts of one image and stage their files.
 
     Args:
         inside: gives the absolute path of an artifact.
         decoded: the picture, unreduced; stays as it is.
+        faces: where they are.
         there: paths of artifacts that exist already.
-        points: of its faces, where they were found together with those of other images.
     """
     planned = plan_artifacts(job.options, image.stem, [face.face_index for face in image.faces])
-    faces = points
-    if faces is None:
-        with times.part("landmarks"):
-            faces = find_points(
-                runtime.landmarker(job.options),
-                decoded.image_bgr,
-                image.faces,
-                runtime.mask_judge(job.options),
-            )
     artifacts: list[ArtifactRow] = []
 
     def stage(artifact: PlannedArtifact, data: bytes, pixel_hash: str | None) -> None:
@@ -158,15 +153,9 @@ def _ready(
     images: Sequence[ClaimedImage],
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[tuple[ClaimedImage, _Ready | None]]:
-    """The images in order; for a landmark network with the points of their faces, found in full batches.
-
-    A model that takes one face at a time gains nothing from waiting: its images come as they are.
-    """
+) -> Iterator[tuple[ClaimedImage, _Ready]]:
+    """The images in order with the points of their faces, found for as many together as the model likes."""
     batch = runtime.landmarker(job.options).batch
-    if batch == 1:
-        yield from ((image, None) for image in images)
-        return
     group: list[tuple[ClaimedImage, ReducedImage]] = []
     for image in images:
         loaded = attempt(job, image, lambda image=image: load(image))  # type: ignore[misc]
@@ -176,22 +165,45 @@ def _ready(
         group.append((image, loaded))
         faces = sum(len(one.faces) for one, _ in group)
         if faces >= batch or sum(decoded.width * decoded.height for _, decoded in group) > _GROUP_PIXELS:
-            yield from _with_points(runtime, job, group, times)
+            yield from _with_points(runtime, job, group, failures, times)
             group = []
-    yield from _with_points(runtime, job, group, times)
+    yield from _with_points(runtime, job, group, failures, times)
 
 
 def _with_points(
-    runtime: Runtime, job: RecordedJob, group: Sequence[tuple[ClaimedImage, ReducedImage]], times: PartTimes
+    runtime: Runtime,
+    job: RecordedJob,
+    group: Sequence[tuple[ClaimedImage, ReducedImage]],
+    failures: list[Failure],
+    times: PartTimes,
 ) -> Iterator[tuple[ClaimedImage, _Ready]]:
-    with times.part("landmarks"):
-        found = find_points_of_all(
-            runtime.landmarker(job.options),
-            [(decoded.image_bgr, image.faces) for image, decoded in group],
-            runtime.mask_judge(job.options),
-        )
-    for (image, decoded), points in zip(group, found, strict=True):
-        yield image, _Ready(decoded, points)
+    """Find the points of all faces of a group; where that fails, image by image, so that one fails alone."""
+
+    def find(some: Sequence[tuple[ClaimedImage, ReducedImage]]) -> list[list[FacePoints]]:
+        with times.part("landmarks"):
+            return find_points_of_all(
+                runtime.landmarker(job.options),
+                [(decoded.image_bgr, image.faces) for image, decoded in some],
+                runtime.mask_judge(job.options),
+            )
+
+    if len(group) > 1:
+        try:
+            found = find(group)
+        except (TransientError, UnfitError, SoftTimeLimitExceeded):
+            raise
+        except Exception as exc:  # noqa: BLE001 (told with the image that it comes from)
+            log.warning("job %s: %d images are looked at one by one: %s", job.name, len(group), exc)
+        else:
+            for (image, decoded), points in zip(group, found, strict=True):
+                yield image, _Ready(decoded, points)
+            return
+    for one in group:
+        alone = attempt(job, one[0], lambda one=one: find([one])[0])  # type: ignore[misc]
+        if isinstance(alone, Failure):
+            failures.append(alone)
+        else:
+            yield one[0], _Ready(one[1], alone)
 
 
 class Inside:

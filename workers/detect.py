@@ -104,7 +104,9 @@ def _decoded_batches(
     if most == 1 and runtime.has_one_core:
         loading = _loaded_here(images, load, sources)
     else:
-        loading = _loaded_ahead(images, load, runtime.decode_threads)
+        # Decoding goes on while a batch is looked at.
+        ahead = max(runtime.decode_threads, most // _BATCHES_HELD)
+        loading = _loaded_ahead(images, load, runtime.decode_threads, ahead)
     for image, loaded in loading:
         if isinstance(loaded, Failure):
             failures.append(loaded)
@@ -118,13 +120,13 @@ def _decoded_batches(
         yield batch
 
 
-def _loaded_ahead(images: Sequence[ClaimedImage], load: _Load, threads: int) -> Iterator[_Loaded]:
-    """Each image loaded, in order; while one is looked at the next are decoded in threads."""
+def _loaded_ahead(images: Sequence[ClaimedImage], load: _Load, threads: int, ahead: int) -> Iterator[_Loaded]:
+    """Each image loaded, in order; while one is looked at the next so many are decoded in threads."""
     waiting = deque(images)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         running: deque[tuple[ClaimedImage, Future[ReducedImage | Failure]]] = deque()
         while waiting or running:
-            while waiting and len(running) < threads:
+            while waiting and len(running) < ahead:
                 image = waiting.popleft()
                 running.append((image, pool.submit(load, image)))
             image, future = running.popleft()

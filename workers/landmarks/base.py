@@ -50,7 +50,7 @@ class Landmarker(Protocol):
 
     @property
     def batch(self) -> int:
-        """Faces that it takes at once; 1 where more at once gain nothing."""
+        """Faces that it likes to see one after the other, whichever images they belong to."""
 
     @property
     def provider(self) -> Provider:
