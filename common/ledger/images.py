@@ -27,7 +27,7 @@ from sqlalchemy import (
 from common.database import reading
 from common.ledger.desks import JOBS, SEGMENTATIONS, Desk
 from common.models import Artifact, Image
-from common.pipeline import OPEN_STATES, Stage
+from common.pipeline import OPEN_STATES, ImageState, Stage
 from common.statements import ManyRows, Prepared, Source, among, insert_rows
 
 
@@ -283,3 +283,32 @@ def count_open(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> int:
     with reading(engine) as connection:
         query = select(func.count()).where(desk.belongs_to(job_id), desk.work.c.status.in_(OPEN_STATES))
         return int(connection.execute(query).scalar_one())
+
+
+def is_any(engine: Engine, job_id: int, *states: ImageState, desk: Desk = JOBS) -> bool:
+    """A job has an image in one of the states; asked in no time, however many it has."""
+    with reading(engine) as connection:
+        return any(
+            _ANY[desk].run(connection, head=job_id, state=state).first() is not None for state in states
+        )
+
+
+def is_any_unsent(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> bool:
+    """A job has an image that waits for a stage and has no message under way."""
+    with reading(engine) as connection:
+        return any(
+            _ANY_UNSENT[desk].run(connection, head=job_id, state=state).first() is not None
+            for state in desk.stage_of
+        )
+
+
+def _any(desk: Desk, _dialect: Dialect, *, is_unsent: bool) -> Executable:
+    work = desk.work.c
+    query = select(work.id).where(
+        work[desk.head_column] == bindparam("head"), work.status == bindparam("state")
+    )
+    return (query.where(work.sent_at.is_(None)) if is_unsent else query).limit(1)
+
+
+_ANY = {desk: Prepared(partial(_any, desk, is_unsent=False)) for desk in (JOBS, SEGMENTATIONS)}
+_ANY_UNSENT = {desk: Prepared(partial(_any, desk, is_unsent=True)) for desk in (JOBS, SEGMENTATIONS)}
