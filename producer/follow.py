@@ -24,7 +24,7 @@ _POLL_S = 0.2
 _LATER_POLL_S = 0.5
 """After some seconds: chunks take seconds then."""
 _YOUNG_S = 3.0
-_NAPS_S = (0.01, 0.05)
+_NAPS_S = (0.01, 0.1)
 """Between two looks it is asked so often whether one is due, more often at the beginning: a short job ends at once."""
 _NAP_SHARE = 0.05
 _AWAY_S = 1.0
