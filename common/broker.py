@@ -35,6 +35,7 @@ def make_app(settings: Settings) -> Celery:
         )
     # Messages are judged as bytes: garbage would end the main process (§1.9).
     app = Celery("maskmill", broker=settings.broker_url, amqp="common.transport:JudgingAMQP")
+    is_private = RUN_VARIABLE in os.environ
     app.conf.update(
         # Only JSON: a message can never run code (§4).
         accept_content=["json"],
@@ -85,8 +86,9 @@ def make_app(settings: Settings) -> Celery:
         worker_proc_alive_timeout=120,
         worker_max_tasks_per_child=2000,
         worker_max_memory_per_child=2_000_000,
-        # For Flower, which cannot see the private broker of `run`.
-        worker_send_task_events=RUN_VARIABLE not in os.environ,
+        # Events and remote control are for Flower, which cannot see the private broker of `run`.
+        worker_send_task_events=not is_private,
+        worker_enable_remote_control=not is_private,
         task_send_sent_event=False,
         # A misspelt queue is an error instead of a queue that nobody reads.
         task_create_missing_queues=False,
