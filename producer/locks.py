@@ -17,7 +17,7 @@ import psutil
 
 from common.errors import UsageError
 from common.escaping import escape
-from common.settings import RUN_VARIABLE
+from common.settings import RUN_VARIABLE as RUN_VARIABLE
 
 _RECORD = b".maskmill-run.json"
 _KILL_WAIT_S = 5.0

@@ -19,8 +19,8 @@ import redis
 
 from common.children import end_with_parent
 from common.errors import UnfitError
-from common.settings import RUN_VARIABLE, Settings
-from producer.locks import RunRecord, kill_processes
+from common.settings import Settings
+from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
 from producer.machine import WorkerPlan
 
 log = logging.getLogger("maskmill.run")
