@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUFF_TARGETS := common producer workers migrations tests benchmarks
 
-.PHONY: help setup demo test check bench realism lookbook soak soak-report clean
+.PHONY: help setup demo test check bench latency realism lookbook soak soak-report clean
 
 help:
 	@echo "make setup   a virtual environment in .venv, with .venv/bin/maskmill"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak    the long tests; writes build/soak.md, the table of what faults cost"
 	@echo "make soak-report  put that table into docs/reliability.md"
 	@echo "make bench   how fast the whole job is, and where the time goes"
+	@echo "make latency how long one picture takes through an idle system"
 	@echo "make realism how real drawn masks are, in figures; FACES=folder, default ../shared/faces"
 	@echo "make lookbook every kind of mask x pose x light, as pages in output/lookbook"
 
@@ -55,6 +56,9 @@ soak-report: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.job $(BENCH_ARGS)
+
+latency: setup
+	$(BIN)/python -m benchmarks.latency $(LATENCY_ARGS)
 
 FACES ?= ../shared/faces
 

@@ -6,6 +6,7 @@ The figures are measured in spec/reliability.md: sections are named where they d
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -18,7 +19,7 @@ from kombu.exceptions import OperationalError
 from common.envelopes import ids_of
 from common.errors import TransientError, UnfitError, UsageError
 from common.pipeline import QUEUE_OF, STAGES, TASK_NAMES, ChunkMessage, Stage
-from common.settings import Settings, hide_secret
+from common.settings import RUN_VARIABLE, Settings, hide_secret
 
 
 def make_app(settings: Settings) -> Celery:
@@ -34,6 +35,7 @@ def make_app(settings: Settings) -> Celery:
         )
     # Messages are judged as bytes: garbage would end the main process (§1.9).
     app = Celery("maskmill", broker=settings.broker_url, amqp="common.transport:JudgingAMQP")
+    is_private = RUN_VARIABLE in os.environ
     app.conf.update(
         # Only JSON: a message can never run code (§4).
         accept_content=["json"],
@@ -84,7 +86,9 @@ def make_app(settings: Settings) -> Celery:
         worker_proc_alive_timeout=120,
         worker_max_tasks_per_child=2000,
         worker_max_memory_per_child=2_000_000,
-        worker_send_task_events=True,
+        # Events and remote control are for Flower, which cannot see the private broker of `run`.
+        worker_send_task_events=not is_private,
+        worker_enable_remote_control=not is_private,
         task_send_sent_event=False,
         # A misspelt queue is an error instead of a queue that nobody reads.
         task_create_missing_queues=False,
@@ -133,8 +137,11 @@ def queue_depths(app: Celery) -> dict[str, int]:
     """
     try:
         with redis_client(app) as client:
-            depths: dict[str, int] = {stage: int(client.llen(stage)) for stage in STAGES}
-            return {**depths, "unacked": int(client.hlen("unacked"))}
+            pipeline = client.pipeline(transaction=False)
+            for stage in STAGES:
+                pipeline.llen(stage)
+            pipeline.hlen("unacked")
+            return dict(zip((*STAGES, "unacked"), map(int, pipeline.execute()), strict=True))
     except _connection_errors(app) as exc:
         raise TransientError(f"the broker does not answer: {exc}") from exc
 
@@ -179,8 +186,8 @@ def clear_queues(app: Celery) -> None:
 
 @contextmanager
 def redis_client(app: Celery) -> Iterator[Any]:
-    """A client of the broker's own protocol."""
-    with app.connection_for_write() as connection:
+    """A client of the broker's own protocol, on a connection that stays open: opening one takes some milliseconds."""
+    with app.pool.acquire(block=True) as connection:
         yield connection.default_channel.client
 
 

@@ -8,7 +8,7 @@ import random
 import shlex
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,13 +19,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from common.errors import TransientError, UnfitError, UsageError
 from common.filesystems import NETWORK_TYPES, file_system_type
 from common.settings import hide_secret
+from common.statements import from_json, insert_for, to_json
 
 log = logging.getLogger("maskmill.database")
 
@@ -61,6 +61,8 @@ def _create_engine(url: str) -> Engine:
             raise UsageError(f"the database must be SQLite or PostgreSQL, got {hide_secret(url)}")
         return create_engine(
             parsed,
+            json_serializer=to_json,
+            json_deserializer=from_json,
             # After an immediate restart of PostgreSQL: 0 errors with it, one per connection without.
             pool_pre_ping=True,
             pool_size=1,
@@ -90,7 +92,12 @@ def _sqlite_engine(url: URL) -> Engine:
             raise UnfitError(
                 f"the folder of the database {url.database} cannot be made: {exc.strerror}"
             ) from exc
-    engine = create_engine(url, connect_args={"timeout": _SQLITE_WAIT_S, "check_same_thread": False})
+    engine = create_engine(
+        url,
+        json_serializer=to_json,
+        json_deserializer=from_json,
+        connect_args={"timeout": _SQLITE_WAIT_S, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -134,24 +141,7 @@ def reading(engine: Engine) -> Connection:
 
 def insert_into(engine: Engine, table: Any) -> Any:
     """An INSERT of the engine's dialect, which has `on_conflict_do_nothing` and `…_do_update`."""
-    return (sqlite if engine.dialect.name == "sqlite" else postgresql).insert(table)
-
-
-def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Execute a statement for many rows of plain values (numbers, text, bytes, None), handed to the driver at once.
-
-    SQLAlchemy's own executemany spends as much time on each row as database and driver together.
-    """
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    fixed = {name: value for name, value in compiled.params.items() if name not in rows[0]}
-    if compiled.positiontup is None:
-        connection.exec_driver_sql(str(compiled), [{**fixed, **row} for row in rows])
-        return
-    # Positions: those of the row's own values, and constants between them.
-    names = compiled.positiontup
-    connection.exec_driver_sql(
-        str(compiled), [tuple(row[name] if name in row else fixed[name] for name in names) for row in rows]
-    )
+    return insert_for(engine.dialect, table)
 
 
 def persistently(action: Callable[[], _Answer], *, for_s: float = 60.0) -> _Answer:

@@ -31,6 +31,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -125,6 +126,12 @@ class Image(Base):
         UniqueConstraint("job_id", "stem"),
         Index("images_by_state", "job_id", "status", "id"),
         Index("images_in_order", "input_id", "relative_path"),
+        Index(
+            "images_failures",
+            *("job_id", "error_code"),
+            sqlite_where=text("status = 'failed'"),
+            postgresql_where=text("status = 'failed'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -326,7 +333,13 @@ class Chunk(Base):
     """
 
     __tablename__ = "chunks"
-    __table_args__ = (Index("chunks_by_job", "job_id", "stage"),)
+    __table_args__ = (
+        Index("chunks_by_job", "job_id", "stage"),
+        Index(
+            "chunks_totals",
+            *("job_id", "stage", "worker", "started_at", "images", "faces", "artifacts", "undrawn"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))

@@ -10,7 +10,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 IMAGE_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".bmp", b".webp", b".tif", b".tiff")
 
-_CONTINUATION = re.compile(r"_(?:aug|face|(?:original|masked|landmarks|buffalo|scale_shift)(?=_|$))")
+_CONTINUATION = re.compile(rb"_(?:aug|face|(?:original|masked|landmarks|buffalo|scale_shift)(?=_|$))")
 """What an artifact's name can go on with behind the stem. `original_cropping` and
 `buffalo_loose` begin with words that stand here already."""
 
@@ -39,7 +39,11 @@ class Stems:
         """The stem of a file name of this folder."""
         if name in self._others:
             return self._others[name]
-        return name if name in self._whole else posixpath.splitext(name)[0]
+        if name in self._whole:
+            return name
+        stem = name.rpartition(b".")[0]
+        # Dots that a name begins with are no extension's.
+        return stem if stem.strip(b".") else posixpath.splitext(name)[0]
 
 
 def settle_stems(names: Iterable[bytes], recorded: Mapping[bytes, bytes] | None = None) -> Stems:
@@ -61,9 +65,21 @@ def settle_stems(names: Iterable[bytes], recorded: Mapping[bytes, bytes] | None 
     whole: set[bytes] = set()
     while True:
         # A whole name can meet a plain stem (`a.jpg` and `a.jpg.png`), so this is asked until it is quiet.
-        keys = np.fromiter((_key(_folded(stems.of(name))) for name in names if name not in settled), np.int64)
+        may_continue = False
+
+        def fold(stems: Stems = stems) -> Iterator[int]:
+            nonlocal may_continue
+            for name in names:
+                if name not in settled:
+                    folded = _folded(stems.of(name))
+                    may_continue = may_continue or _CONTINUATION.search(folded) is not None
+                    yield _key(folded)
+
+        keys = np.fromiter(fold(), np.int64)
         keys.sort()
         clashing = {*taken, *continued} | set(keys[1:][keys[1:] == keys[:-1]].tolist())
+        if not clashing and not may_continue:
+            return Stems(whole)
         found = set()
         for name in names:
             if name in settled or name in whole:
@@ -103,7 +119,7 @@ def _beside(
     return others
 
 
-def _shorter_keys(folded: Iterable[str]) -> frozenset[int]:
+def _shorter_keys(folded: Iterable[bytes]) -> frozenset[int]:
     """The keys of all stems that these continue."""
     return frozenset(_key(stem[: match.start()]) for stem in folded for match in _CONTINUATION.finditer(stem))
 
@@ -113,11 +129,12 @@ def _holds(sorted_keys: npt.NDArray[np.int64], key: int) -> bool:
     return place < len(sorted_keys) and int(sorted_keys[place]) == key
 
 
-def _key(folded: str) -> int:
+def _key(folded: bytes) -> int:
     """64 bits for a stem: eight bytes of a million-file folder's stem instead of a hundred."""
-    digest = hashlib.blake2b(folded.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(folded, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _folded(stem: bytes) -> str:
-    return os.fsdecode(stem).casefold()
+def _folded(stem: bytes) -> bytes:
+    """The stem without regard to case."""
+    return stem.lower() if stem.isascii() else os.fsencode(os.fsdecode(stem).casefold())

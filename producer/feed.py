@@ -89,6 +89,8 @@ class Feeder:
         self._lease_until = 0.0
         self.has_room = True
         """The queues could have taken more when they were last fed."""
+        self.is_drained = False
+        """Nothing waited any more behind what was then sent."""
 
     def feed(self) -> int:
         """Send chunks until the queues are full or nothing waits; returns the images sent.
@@ -106,9 +108,11 @@ class Feeder:
         room = most - sum(depths[stage] for stage in STAGES)
         sent = 0
         self.has_room = room > 0
+        self.is_drained = False
         if room > 0:
             limit = min(min(room, 100) * full, _MOST_AT_ONCE)
             waiting = persistently(lambda: unsent(self._engine, self._job.id, limit, desk=self._desk))
+            self.is_drained = all(len(ids) < limit for _, ids in waiting)
             for stage, ids in waiting:
                 frames = self._frames(ids) if stage == "detect" else {}
                 is_last = len(ids) < limit

@@ -11,20 +11,24 @@ from sqlalchemy import Engine
 
 from common.database import persistently
 from common.errors import TransientError, UnfitError
+from common.ledger.images import is_any, is_any_unsent
 from common.ledger.jobs import close_job
 from common.ledger.reports import Counts, count_images
-from common.ledger.segments import Work, find_again
-from common.pipeline import JobState
+from common.ledger.segments import Work, state_of
+from common.pipeline import OPEN_STATES, ImageState, JobState
 from producer.feed import Feeder
 
 log = logging.getLogger("maskmill.run")
 
 _POLL_S = 0.2
 _LATER_POLL_S = 0.5
-"""After some seconds: a look costs 3 ms of CPU, and chunks take seconds then."""
+"""After some seconds: chunks take seconds then."""
 _YOUNG_S = 3.0
+_NAPS_S = (0.01, 0.1)
+"""Between two looks it is asked so often whether one is due, more often at the beginning: a short job ends at once."""
+_NAP_SHARE = 0.05
 _AWAY_S = 1.0
-_COUNT_SHARE = 0.1
+COUNT_SHARE = 0.02
 """Counting a million rows takes a while: at most this share of the time goes into it."""
 
 OnTick = Callable[[Counts, bool], None]
@@ -96,13 +100,12 @@ def follow(
             if supervise():
                 feeder.start_over()
             state = watch.look()
+            if state is not None:
+                return state
+            watch.nap(_POLL_S if time.monotonic() < old_at else _LATER_POLL_S)
         except TransientError as exc:
             log.warning("%s; going on as soon as it is back", exc)
             time.sleep(_AWAY_S)
-            continue
-        if state is not None:
-            return state
-        time.sleep(_POLL_S if time.monotonic() < old_at else _LATER_POLL_S)
 
 
 class _Watch:
@@ -127,6 +130,8 @@ class _Watch:
         self._fail_fast = fail_fast
         self._obstacle: str | None = None
         self._count_at = 0.0
+        self._waits_for_first = True
+        self._started = time.monotonic()
 
     def look(self) -> JobState | None:
         """Feed, repair and count once; the state in which the job ended, or None while it goes on.
@@ -136,25 +141,52 @@ class _Watch:
             UnfitError: the job was halted or removed.
         """
         is_recorded = self._recording.is_over
-        self._feeder.feed()
+        if self._feeder.feed():
+            self._waits_for_first = False
         self._feeder.recover()
-        if time.monotonic() < self._count_at:
-            return None
-        start = time.monotonic()
-        counts = persistently(lambda: count_images(self._engine, self._job.id, desk=self._job.desk))
-        now = persistently(lambda: find_again(self._engine, self._job))
-        self._count_at = time.monotonic() + (time.monotonic() - start) * (1 / _COUNT_SHARE - 1)
-        self._on_tick(counts, is_recorded)
+        is_over = is_recorded and not self._is_any(*OPEN_STATES)
+        is_failed = self._fail_fast and self._is_any("failed")
+        if is_over or is_failed or time.monotonic() >= self._count_at:
+            start = time.monotonic()
+            counts = persistently(lambda: count_images(self._engine, self._job.id, desk=self._job.desk))
+            self._count_at = time.monotonic() + (time.monotonic() - start) * (1 / COUNT_SHARE - 1)
+            self._on_tick(counts, is_recorded)
+        now = persistently(lambda: state_of(self._engine, self._job))
         if now is None:
             raise UnfitError(f"job {self._job.name} was removed from the database")
-        if now.state == "halted":
-            raise UnfitError(now.error or "a worker halted the job")
-        if now.state != "running":
-            return now.state
-        if now.error != self._obstacle:
-            self._obstacle = now.error
+        state, error = now
+        if state == "halted":
+            raise UnfitError(error or "a worker halted the job")
+        if state != "running":
+            return state
+        if error != self._obstacle:
+            self._obstacle = error
             log.warning("job %s: %s", self._job.name, self._obstacle or "going on")
-        if is_recorded and counts.open == 0:
+        if is_over:
             persistently(self._finish)
             return "done"
-        return "running" if self._fail_fast and counts.failed else None
+        return "running" if is_failed else None
+
+    def nap(self, for_s: float) -> None:
+        """Wait for the next look, or until the first images are there, or the last ones have ended.
+
+        Raises:
+            TransientError: the database is away.
+        """
+        until = time.monotonic() + for_s
+        while (left := until - time.monotonic()) > 0:
+            shortest, longest = _NAPS_S
+            age = time.monotonic() - self._started
+            time.sleep(min(left, longest, max(shortest, _NAP_SHARE * age)))
+            is_recorded = self._recording.is_over
+            if self._waits_for_first and persistently(
+                lambda: is_any_unsent(self._engine, self._job.id, desk=self._job.desk)
+            ):
+                # Once: another process may be the one that feeds.
+                self._waits_for_first = False
+                return
+            if is_recorded and self._feeder.is_drained and not self._is_any(*OPEN_STATES):
+                return
+
+    def _is_any(self, *states: ImageState) -> bool:
+        return persistently(lambda: is_any(self._engine, self._job.id, *states, desk=self._job.desk))

@@ -17,9 +17,7 @@ import psutil
 
 from common.errors import UsageError
 from common.escaping import escape
-
-RUN_VARIABLE = "MASKMILL_RUN"
-"""Environment variable by which every process that a run starts is known."""
+from common.settings import RUN_VARIABLE as RUN_VARIABLE
 
 _RECORD = b".maskmill-run.json"
 _KILL_WAIT_S = 30.0

@@ -6,6 +6,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
@@ -40,22 +41,25 @@ class _StemsOfJob:
         self._engine = engine
         self._job_id = job_id
         self._names_in = names_in
-        self._is_new_job = not has_images(engine, job_id)
+        self.is_new_job = not has_images(engine, job_id)
         self._folders: OrderedDict[bytes, Stems] = OrderedDict()
 
     def of(self, relative_paths: Sequence[bytes]) -> dict[bytes, bytes]:
         """Relative path → stem with folder; what is recorded keeps its stem."""
-        known = {} if self._is_new_job else known_stems(self._engine, self._job_id, relative_paths)
+        known = {} if self.is_new_job else known_stems(self._engine, self._job_id, relative_paths)
+        last: bytes | None = None
         for path in relative_paths:
             if path not in known:
-                folder, name = os.path.split(path)
-                known[path] = os.path.join(folder, self._in_folder(folder).of(name))
+                folder, slash, name = path.rpartition(b"/")
+                if folder != last:
+                    stems, last = self._in_folder(folder), folder
+                known[path] = folder + slash + stems.of(name)
         return known
 
     def _in_folder(self, folder: bytes) -> Stems:
         # A folder's files come in pieces, between those of its sub-folders: some folders are kept.
         if folder not in self._folders:
-            recorded = {} if self._is_new_job else stems_in_folder(self._engine, self._job_id, folder)
+            recorded = {} if self.is_new_job else stems_in_folder(self._engine, self._job_id, folder)
             self._folders[folder] = settle_stems(self._names_in(folder), recorded)
             if len(self._folders) > _FOLDERS_KEPT:
                 self._folders.popitem(last=False)
@@ -76,12 +80,15 @@ class _Places:
         self._inputs = scanner.inputs
         self._input_ids = input_ids
         roots = {one.root for one in scanner.inputs} | {one.root for one in job.inputs}
+        self._have_one_root = len(roots) == 1
         self._may_meet = len(roots) > 1 and has_images(engine, job.id)
         self._root_of = {one.id: one.root for one in job.inputs}
         self._aside: dict[int, tuple[Input, int]] = {}
 
     def of(self, batch: Sequence[Found]) -> list[tuple[int, bytes]]:
         """(input row id, relative path) of each image of a batch."""
+        if self._have_one_root:
+            return [(self._input_ids[one.position], one.relative) for one in batch]
         owners = (
             owners_of(self._engine, self._job.id, [one.relative for one in batch]) if self._may_meet else {}
         )
@@ -112,6 +119,46 @@ class _Places:
         return self._aside[position]
 
 
+class _Recorder:
+    """Commits batches one after the other; with a server, one while the next is enumerated.
+
+    Args:
+        is_beside: nothing is read that a batch under way could change. SQLite's driver gives up the interpreter for
+            every row and would wait for it as often: there it makes no difference.
+    """
+
+    def __init__(self, engine: Engine, job_id: int, *, is_beside: bool) -> None:
+        self._engine = engine
+        self._job_id = job_id
+        self._is_beside = is_beside and engine.dialect.name != "sqlite"
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._running: Future[None] | None = None
+
+    def __enter__(self) -> _Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._wait()
+
+    def record(self, rows: Sequence[NewImage]) -> None:
+        """Record a batch; an error may come with the next one, or at the end."""
+        if not self._is_beside:
+            self._commit(rows)
+            return
+        self._wait()
+        self._running = self._pool.submit(self._commit, rows)
+
+    def _commit(self, rows: Sequence[NewImage]) -> None:
+        persistently(lambda: record_images(self._engine, self._job_id, rows))
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+
+
 def record_found(
     engine: Engine,
     job: RecordedJob,
@@ -133,22 +180,23 @@ def record_found(
     stems = _StemsOfJob(engine, job.id, scanner.names_in)
     places = _Places(engine, job, scanner, input_ids)
     count = 0
-    for batch in _growing(found):
-        if is_stopped():
-            return count
-        placed = places.of(batch)
-        stem_of = stems.of([path for _, path in placed])
-        left_out = existing.among(stem_of) if existing is not None else set()
-        for video in {one.frame.video for one in batch if one.frame is not None}:
-            scanner.videos.record(engine, job.id, video)
-        rows = [
-            _row(one, input_id, path, stem_of[path])
-            for one, (input_id, path) in zip(batch, placed, strict=True)
-            if path not in left_out
-        ]
-        scanner.skips.left_out += len(left_out)
-        persistently(lambda rows=rows: record_images(engine, job.id, rows))  # type: ignore[misc]
-        count += len(rows)
+    with _Recorder(engine, job.id, is_beside=stems.is_new_job) as recorder:
+        for batch in _growing(found):
+            if is_stopped():
+                return count
+            placed = places.of(batch)
+            stem_of = stems.of([path for _, path in placed])
+            left_out = existing.among(stem_of) if existing is not None else set()
+            for video in {one.frame.video for one in batch if one.frame is not None}:
+                scanner.videos.record(engine, job.id, video)
+            rows = [
+                _row(one, input_id, path, stem_of[path])
+                for one, (input_id, path) in zip(batch, placed, strict=True)
+                if path not in left_out
+            ]
+            scanner.skips.left_out += len(left_out)
+            recorder.record(rows)
+            count += len(rows)
     skips = scanner.skips
     counts = {"found": skips.found, "left_out": skips.left_out}
     persistently(lambda: set_job(engine, job.id, scanned_at=time.time(), **counts))

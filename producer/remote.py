@@ -18,7 +18,7 @@ from common.ledger.segments import Work
 from common.pipeline import JobState
 from common.settings import Settings
 from producer.feed import Feeder
-from producer.follow import OnTick, Recording, follow
+from producer.follow import COUNT_SHARE, OnTick, Recording, follow
 from producer.locks import output_lock
 from producer.plan import record_found
 from producer.reconcile import finish
@@ -27,6 +27,8 @@ from producer.request import Request, enrol_references, first_image, make_output
 log = logging.getLogger("maskmill.enqueue")
 
 _POLL_S = 0.5
+_FIRST_POLL_S = 0.02
+"""Until the first images are recorded."""
 
 
 def enqueue_job(
@@ -119,6 +121,8 @@ def _send(
 
 def _feed_all(engine: Engine, job: Work, feeder: Feeder, recording: Recording, on_tick: OnTick) -> JobState:
     """Feed until every recorded image has a message; the queues hold no more than the high-water mark."""
+    has_sent = False
+    count_at = 0.0
     while True:
         recording.check()
         is_recorded = recording.is_over
@@ -128,8 +132,13 @@ def _feed_all(engine: Engine, job: Work, feeder: Feeder, recording: Recording, o
             log.warning("%s; going on as soon as it is back", exc)
             time.sleep(1.0)
             continue
-        on_tick(persistently(lambda: count_images(engine, job.id, desk=job.desk)), is_recorded)
-        if is_recorded and sent == 0 and feeder.has_room:
+        has_sent = has_sent or sent > 0
+        is_over = is_recorded and sent == 0 and feeder.has_room
+        start = time.monotonic()
+        if is_over or start >= count_at:
+            on_tick(persistently(lambda: count_images(engine, job.id, desk=job.desk)), is_recorded)
+            count_at = time.monotonic() + (time.monotonic() - start) * (1 / COUNT_SHARE - 1)
+        if is_over:
             return "running"
         if sent == 0:
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S if has_sent else _FIRST_POLL_S)

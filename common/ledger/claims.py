@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Engine, Executable, Row, bindparam, select, update
 
-from common.ledger.desks import JOBS, Desk, desk_of
+from common.ledger.desks import JOBS, SEGMENTATIONS, Desk, desk_of
 from common.models import Face, Image
 from common.owner import is_known_dead
 from common.pipeline import WAITS_FOR, ChunkMessage, Stage
+from common.statements import Prepared, among, from_json
 from common.version import VERSION
 
 MAX_DEATHS = 3
@@ -89,14 +91,8 @@ def claim(
     claims = Claims()
     now = time.time()
     desk = desk_of(stage)
-    work = desk.work.c
     with engine.begin() as connection:
-        rows = connection.execute(
-            select(desk.work)
-            .where(desk.belongs_to(job_id), work.id.in_(message.image_ids))
-            .order_by(work.id)
-            .with_for_update()
-        ).all()
+        rows = [row for row in _ASKED[desk].run(connection, ids=message.image_ids) if row.head_id == job_id]
         free = [row for row in rows if row.status == WAITS_FOR[stage] and _is_free(row, owner, now)]
         claims.passed_on = [row.id for row in rows if stage == "detect" and row.status == "detected"]
         is_alone = len(message.image_ids) == 1
@@ -125,7 +121,7 @@ def claim(
             tuple(faces.get(images[row.id].id, ())),
             images[row.id].frame_index,
             images[row.id].written,
-            crops=None if desk is JOBS else row.crops,
+            crops=None if desk is JOBS else from_json(row.crops),
         )
         for row in taken
     ]
@@ -163,19 +159,8 @@ def _is_free(row: Row[tuple[object, ...]], owner: str, now: float) -> bool:
 def _take(
     connection: Connection, desk: Desk, ids: Sequence[int], owner: str, until: float, *, alone: bool
 ) -> None:
-    work = desk.work.c
     if ids:
-        connection.execute(
-            update(desk.work)
-            .where(work.id.in_(ids))
-            .values(
-                claimed_by=owner,
-                claimed_until=until,
-                attempts=work.attempts + 1,
-                starts=work.starts + 1,
-                alone_starts=work.alone_starts + (1 if alone else 0),
-            )
-        )
+        _TAKE[desk].run(connection, ids=ids, owner=owner, until=until, alone=int(alone))
 
 
 def _release(connection: Connection, desk: Desk, ids: Sequence[int]) -> None:
@@ -220,22 +205,62 @@ def _images(
 
 def _faces(connection: Connection, ids: Sequence[int]) -> dict[int, list[ClaimedFace]]:
     faces: dict[int, list[ClaimedFace]] = {}
-    rows = connection.execute(
-        select(Face.__table__)
-        .where(Face.image_id.in_(ids), Face.status == "accepted")
+    for (
+        face_id, image_id, index, ordinal, score, angle, x1, y1, x2, y2, points_5, points_68,
+    ) in _FACES_OF.run(connection, ids=ids):  # fmt: skip
+        face = ClaimedFace(
+            face_id,
+            index,
+            (x1, y1, x2, y2),
+            from_json(points_5),
+            from_json(points_68),
+            ordinal,
+            score,
+            angle or 0.0,
+        )
+        faces.setdefault(image_id, []).append(face)
+    return faces
+
+
+_CLAIM = ("id", "status", "claimed_by", "claimed_until", "attempts", "alone_starts")
+_OF_ITS_KIND = {
+    JOBS: ("input_id", "relative_path", "stem", "size", "mtime_ns", "frame_index", "written"),
+    SEGMENTATIONS: ("image_id", "crops"),
+}
+
+
+def _asking(desk: Desk, dialect: Dialect) -> Executable:
+    # Whose they are is asked of the rows: as a condition it made SQLite walk through all rows of the job.
+    work = desk.work.c
+    columns = [work[name] for name in (*_CLAIM, *_OF_ITS_KIND[desk])]
+    query = select(work[desk.head_column].label("head_id"), *columns)
+    return query.where(among(dialect, work.id)).order_by(work.id).with_for_update()
+
+
+def _taking(desk: Desk, dialect: Dialect) -> Executable:
+    work = desk.work.c
+    return (
+        update(desk.work)
+        .where(among(dialect, work.id))
+        .values(
+            claimed_by=bindparam("owner"),
+            claimed_until=bindparam("until"),
+            attempts=work.attempts + 1,
+            starts=work.starts + 1,
+            alone_starts=work.alone_starts + bindparam("alone"),
+        )
+    )
+
+
+_ASKED = {desk: Prepared(partial(_asking, desk)) for desk in (JOBS, SEGMENTATIONS)}
+_TAKE = {desk: Prepared(partial(_taking, desk)) for desk in (JOBS, SEGMENTATIONS)}
+_FACES_OF = Prepared(
+    lambda dialect: (
+        select(
+            *(Face.id, Face.image_id, Face.face_index, Face.ordinal, Face.score, Face.angle),
+            *(Face.x1, Face.y1, Face.x2, Face.y2, Face.points_5, Face.points_68),
+        )
+        .where(among(dialect, Face.__table__.c.image_id), Face.status == "accepted")
         .order_by(Face.image_id, Face.face_index)
     )
-    for row in rows:
-        box = (row.x1, row.y1, row.x2, row.y2)
-        face = ClaimedFace(
-            row.id,
-            row.face_index,
-            box,
-            row.points_5,
-            row.points_68,
-            row.ordinal,
-            row.score,
-            row.angle or 0.0,
-        )
-        faces.setdefault(row.image_id, []).append(face)
-    return faces
+)

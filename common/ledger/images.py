@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Engine,
+    Executable,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from common.database import execute_many, insert_into, reading
-from common.ledger.desks import JOBS, Desk
+from common.database import reading
+from common.ledger.desks import JOBS, SEGMENTATIONS, Desk
 from common.models import Artifact, Image
-from common.pipeline import OPEN_STATES, Stage
+from common.pipeline import OPEN_STATES, ImageState, Stage
+from common.statements import ManyRows, Prepared, Source, among, insert_rows
 
 
-@dataclass(frozen=True, slots=True)
-class NewImage:
+class NewImage(NamedTuple):
     """An image as it is first recorded; see `common.models.Image` for the columns."""
 
     input_id: int
@@ -29,35 +44,25 @@ class NewImage:
     keyframe_index: int | None = None
 
 
-def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> None:
+def record_images(engine: Engine, job_id: int, images: Sequence[NewImage]) -> None:
     """Open a row per image, as `queued`, in one commit; recorded ones keep their row.
 
     A failed or waiting image whose file has changed since, or that had vanished, is queued anew.
     """
-    rows = [
-        {
-            "job_id": job_id,
-            "input_id": one.input_id,
-            "relative_path": one.relative_path,
-            "stem": one.stem,
-            "size": one.size,
-            "mtime_ns": one.mtime_ns,
-            "written": one.written,
-            "frame_index": one.frame_index,
-            "keyframe_index": one.keyframe_index,
-            "status": "queued",
-            "attempts": 0,
-            "starts": 0,
-            "alone_starts": 0,
-        }
-        for one in images
-    ]
-    if not rows:
-        return
-    statement = insert_into(engine, Image)
+    if images:
+        with engine.begin() as connection:
+            _RECORD.run(connection, images, job_id=job_id)
+
+
+def _record(dialect: Dialect, source: Source) -> Any:
+    constants = {
+        "status": text("'queued'"),
+        **dict.fromkeys(("attempts", "starts", "alone_starts"), text("0")),
+    }
+    statement = insert_rows(dialect, _IMAGES, source, constants)
     renewed = ("size", "mtime_ns", "written", "frame_index", "keyframe_index")
     fresh: dict[str, Any] = {name: statement.excluded[name] for name in renewed}
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=["job_id", "relative_path"],
         set_={
             **fresh,
@@ -76,7 +81,6 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
             or_(
                 Image.error_code == "vanished",
                 and_(
-                    # Not IN: its expanding parameter cannot be used with many rows at once.
                     or_(Image.status == "failed", Image.status == "queued"),
                     or_(
                         Image.size.is_distinct_from(statement.excluded.size),
@@ -86,8 +90,10 @@ def record_images(engine: Engine, job_id: int, images: Iterable[NewImage]) -> No
             ),
         ),
     )
-    with engine.begin() as connection:
-        execute_many(connection, statement, rows)
+
+
+_IMAGES = cast(Table, Image.__table__)
+_RECORD = ManyRows(_record, [_IMAGES.c[name] for name in NewImage._fields], {"job_id": _IMAGES.c.job_id.type})
 
 
 def has_images(engine: Engine, job_id: int) -> bool:
@@ -193,7 +199,15 @@ def frame_ranges(engine: Engine, ids: Sequence[int]) -> dict[int, tuple[int, int
 def mark_sent(engine: Engine, ids: Sequence[int], *, desk: Desk = JOBS) -> None:
     """Note that a message for these images is under way."""
     with engine.begin() as connection:
-        connection.execute(update(desk.work).where(desk.work.c.id.in_(ids)).values(sent_at=time.time()))
+        _MARK_SENT[desk].run(connection, ids=ids, sent_at=time.time())
+
+
+def _marking(desk: Desk, dialect: Dialect) -> Executable:
+    work = desk.work
+    return update(work).where(among(dialect, work.c.id)).values(sent_at=bindparam("sent_at"))
+
+
+_MARK_SENT = {desk: Prepared(partial(_marking, desk)) for desk in (JOBS, SEGMENTATIONS)}
 
 
 def forget_sent(
@@ -269,3 +283,32 @@ def count_open(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> int:
     with reading(engine) as connection:
         query = select(func.count()).where(desk.belongs_to(job_id), desk.work.c.status.in_(OPEN_STATES))
         return int(connection.execute(query).scalar_one())
+
+
+def is_any(engine: Engine, job_id: int, *states: ImageState, desk: Desk = JOBS) -> bool:
+    """A job has an image in one of the states; asked in no time, however many it has."""
+    with reading(engine) as connection:
+        return any(
+            _ANY[desk].run(connection, head=job_id, state=state).first() is not None for state in states
+        )
+
+
+def is_any_unsent(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> bool:
+    """A job has an image that waits for a stage and has no message under way."""
+    with reading(engine) as connection:
+        return any(
+            _ANY_UNSENT[desk].run(connection, head=job_id, state=state).first() is not None
+            for state in desk.stage_of
+        )
+
+
+def _any(desk: Desk, _dialect: Dialect, *, is_unsent: bool) -> Executable:
+    work = desk.work.c
+    query = select(work.id).where(
+        work[desk.head_column] == bindparam("head"), work.status == bindparam("state")
+    )
+    return (query.where(work.sent_at.is_(None)) if is_unsent else query).limit(1)
+
+
+_ANY = {desk: Prepared(partial(_any, desk, is_unsent=False)) for desk in (JOBS, SEGMENTATIONS)}
+_ANY_UNSENT = {desk: Prepared(partial(_any, desk, is_unsent=True)) for desk in (JOBS, SEGMENTATIONS)}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, Row, func, select
+from sqlalchemy import Dialect, Engine, Executable, Row, bindparam, case, func, select
 
 from common.database import reading
-from common.ledger.desks import JOBS, Desk
+from common.ledger.desks import JOBS, SEGMENTATIONS, Desk
 from common.ledger.jobs import RecordedJob
 from common.ledger.videos import VideoCount, video_counts
 from common.models import Chunk, Image
-from common.pipeline import FINAL_STATES, OPEN_STATES, STAGES
+from common.pipeline import STAGES
+from common.statements import Prepared
 
 _PAGE = 1000
 _RATE_WINDOW_S = 60.0
@@ -69,72 +71,80 @@ class JobReport:
     videos: tuple[VideoCount, ...] = ()
 
 
-def count_images(engine: Engine, job_id: int, *, desk: Desk = JOBS) -> Counts:
+def count_images(engine: Engine, head_id: int, *, desk: Desk = JOBS) -> Counts:
     """Images per state."""
-    status = desk.work.c.status
     with reading(engine) as connection:
-        rows = connection.execute(
-            select(status, func.count()).where(desk.belongs_to(job_id)).group_by(status)
-        ).all()
-    return Counts(**{state: count for state, count in rows if state in OPEN_STATES + FINAL_STATES})
+        return Counts(*_COUNTS[desk].run(connection, head=head_id).one())
+
+
+def _counting(desk: Desk, _dialect: Dialect) -> Executable:
+    # One count for each state: grouping a million rows by a text takes twice the time.
+    work = desk.work.c
+    mine = work[desk.head_column] == bindparam("head")
+    return select(
+        *(
+            select(func.count()).select_from(desk.work).where(mine, work.status == state).scalar_subquery()
+            for state in (one.name for one in fields(Counts))
+        )
+    )
+
+
+_COUNTS = {desk: Prepared(partial(_counting, desk)) for desk in (JOBS, SEGMENTATIONS)}
 
 
 def report(engine: Engine, job: RecordedJob) -> JobReport:
     """Everything that `status` shows of a job."""
     counts = count_images(engine, job.id)
+    end = time.time() if job.state == "running" else (job.finished_at or time.time())
+    # Images finished per second: of the last minute while the job runs, of its last run otherwise.
+    start = max(job.started_at, end - _RATE_WINDOW_S) if job.state == "running" else job.started_at
     with reading(engine) as connection:
+        # One walk through an index that has all of it (`chunks_totals`).
         done_by = connection.execute(
             select(
                 Chunk.stage,
-                func.sum(Chunk.faces).label("faces"),
-                func.sum(Chunk.artifacts).label("artifacts"),
-                func.sum(Chunk.undrawn).label("undrawn"),
+                Chunk.worker,
+                func.sum(Chunk.faces),
+                func.sum(Chunk.artifacts),
+                func.sum(Chunk.undrawn),
+                func.max(Chunk.started_at),
+                func.sum(case((Chunk.started_at >= start, Chunk.images), else_=0)),
             )
-            .where(Chunk.job_id == job.id)
-            .group_by(Chunk.stage)
+            .where(Chunk.job_id == job.id, Chunk.stage.in_(STAGES))
+            .group_by(Chunk.stage, Chunk.worker)
         ).all()
-        workers = connection.execute(
-            select(func.count(Chunk.worker.distinct())).where(
-                Chunk.job_id == job.id,
-                Chunk.stage.in_(STAGES),
-                Chunk.started_at >= job.started_at,
-            )
-        ).scalar_one()
-        failures = connection.execute(
-            select(Image.error_code, func.count().label("images"))
-            .where(Image.job_id == job.id, Image.status == "failed")
-            .group_by(Image.error_code)
-            .order_by(func.count().desc())
-        ).all()
-    by_stage = {row.stage: row for row in done_by}
-    rate = _images_per_s(engine, job)
+        failures = (
+            connection.execute(
+                select(Image.error_code, func.count().label("images"))
+                .where(Image.job_id == job.id, Image.status == "failed")
+                .group_by(Image.error_code)
+                .order_by(func.count().desc())
+            ).all()
+            if counts.failed
+            else ()
+        )
+    totals = dict.fromkeys(("faces", "artifacts", "undrawn", "finished"), 0)
+    for stage, _, faces, artifacts, undrawn, _, finished in done_by:
+        if stage == "detect":
+            totals["faces"] += int(faces)
+        else:
+            for name, value in (("artifacts", artifacts), ("undrawn", undrawn), ("finished", finished)):
+                totals[name] += int(value)
+    rate = totals["finished"] / (end - start) if totals["finished"] and end > start else None
     return JobReport(
         job=job,
         counts=counts,
-        faces=int(by_stage["detect"].faces) if "detect" in by_stage else 0,
-        artifacts=int(by_stage["augment"].artifacts) if "augment" in by_stage else 0,
-        undrawn=int(by_stage["augment"].undrawn) if "augment" in by_stage else 0,
+        faces=totals["faces"],
+        artifacts=totals["artifacts"],
+        undrawn=totals["undrawn"],
         failures={row.error_code: row.images for row in failures},
         images_per_s=rate,
         eta_s=counts.open / rate
         if rate and counts.open and job.scanned_at and job.state == "running"
         else None,
-        workers=workers,
+        workers=len({worker for _, worker, *_, latest, _ in done_by if latest >= job.started_at}),
         videos=tuple(video_counts(engine, job.id)) if any(one.kind == "video" for one in job.inputs) else (),
     )
-
-
-def _images_per_s(engine: Engine, job: RecordedJob) -> float | None:
-    """Images finished per second: of the last minute while the job runs, of its last run otherwise."""
-    end = time.time() if job.state == "running" else (job.finished_at or time.time())
-    start = max(job.started_at, end - _RATE_WINDOW_S) if job.state == "running" else job.started_at
-    with reading(engine) as connection:
-        finished = connection.execute(
-            select(func.sum(Chunk.images)).where(
-                Chunk.job_id == job.id, Chunk.stage == "augment", Chunk.started_at >= start
-            )
-        ).scalar_one()
-    return float(finished) / (end - start) if finished and end > start else None
 
 
 def seconds_per_image(engine: Engine, job_id: int) -> float | None:

@@ -7,16 +7,31 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, case, delete, exists, func, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    Executable,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 
 from common.database import insert_into, reading
 from common.escaping import unescape
-from common.ledger.desks import SEGMENTATIONS, Desk
+from common.ledger.desks import JOBS, SEGMENTATIONS, Desk
 from common.ledger.jobs import RecordedJob, find_job
 from common.models import Face, Image, Job, Segmentation, SegmentImage, SegmentRun
 from common.pipeline import OPEN_STATES, JobState, Stage
+from common.statements import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,20 @@ def find_again(engine: Engine, work: Work) -> Work | None:
     if isinstance(work, RecordedRun):
         return find_run(engine, work.name)
     return find_job(engine, name=work.name)
+
+
+def state_of(engine: Engine, work: Work) -> tuple[JobState, str | None] | None:
+    """State and error of a job or segmentation as it stands now; None when it is there no more."""
+    with reading(engine) as connection:
+        row = _STATE[work.desk].run(connection, head=work.id).one_or_none()
+    return None if row is None else (row.state, row.error)
+
+
+def _asking_state(desk: Desk, _dialect: Dialect) -> Executable:
+    return select(desk.heads.c.state, desk.heads.c.error).where(desk.heads.c.id == bindparam("head"))
+
+
+_STATE = {desk: Prepared(partial(_asking_state, desk)) for desk in (JOBS, SEGMENTATIONS)}
 
 
 def running_run_names(engine: Engine) -> list[str]:

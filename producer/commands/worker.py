@@ -44,7 +44,7 @@ def command(stage: str, **flags: Any) -> None:
     _set_environment(flags)
     from common.database import require_current
     from common.errors import UsageError
-    from common.settings import read_settings
+    from common.settings import RUN_VARIABLE, read_settings
     from common.weights import find
 
     settings = read_settings()
@@ -60,10 +60,13 @@ def command(stage: str, **flags: Any) -> None:
         # CUDA does not survive a fork; the other pools fork, which is quicker.
         app.conf.worker_pool_start_method = "spawn"
     queues = ",".join(STAGES) if stage == "all" else stage
+    # Nobody hears the heartbeats on the private broker of `run`; sidecars are looked after at each.
+    is_silent = RUN_VARIABLE in os.environ and settings.metrics_port is None
+    silence = ["--without-heartbeat"] if is_silent else []
     sys.exit(
         app.worker_main(
             ["worker", "-Q", queues, "-P", "prefork", "-c", str(settings.worker_count), "-n", f"{stage}-{os.getpid()}@%h",
-             "-O", "fair", "--without-gossip", "--without-mingle", "-l", settings.log_level]
+             "-O", "fair", "--without-gossip", "--without-mingle", "-l", settings.log_level, *silence]
         )
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ import pytest
 
 from common.ledger.claims import claim
 from common.ledger.images import forget_sent, mark_sent, record_images, stems_in_folder, unsent
-from common.ledger.jobs import add_inputs, close_job, find_job, remove_job, reopen_job
-from common.ledger.reports import count_images, seconds_per_image
+from common.ledger.jobs import add_inputs, close_job, find_job, remove_job, reopen_job, set_job
+from common.ledger.reports import Counts, count_images, report, seconds_per_image
 from common.ledger.results import (
     DetectedImage,
     Failure,
@@ -19,6 +19,7 @@ from common.ledger.results import (
     store_augmented,
     store_detections,
 )
+from common.models import Chunk
 from common.options import JobOptions
 from common.owner import this_owner
 from common.pipeline import Stage
@@ -245,3 +246,33 @@ def test_the_pace_is_the_median_of_the_latest_chunks_in_the_slower_stage(ledger:
         store_detections(ledger.engine, ledger.job.id, [], [], owner="a:1:1.00", times=chunk)
     # The first chunk, fifty times as slow, is one of nine: eight are looked at.
     assert seconds_per_image(ledger.engine, ledger.job.id) == pytest.approx(0.2)
+
+
+def test_a_report_adds_up_chunks_by_stage_and_process(ledger: Ledger) -> None:
+    started = ledger.job.started_at
+    chunks = [
+        # stage, process, images, faces, artifacts, undrawn, begun
+        ("detect", "a", 10, 7, 0, 0, started - 100),
+        ("augment", "a", 10, 7, 30, 1, started - 100),
+        ("detect", "b", 5, 4, 0, 0, started),
+        ("augment", "b", 4, 4, 12, 2, started + 1),
+        ("augment", "c", 2, 2, 6, 0, started + 2),
+        # A segmentation's: of no account here.
+        ("segment", "d", 9, 9, 9, 9, started + 2),
+    ]
+    names = ("stage", "worker", "images", "faces", "artifacts", "undrawn", "started_at")
+    rows = [{"job_id": ledger.job.id, "seconds": {}, **dict(zip(names, one, strict=True))} for one in chunks]
+    with ledger.engine.begin() as connection:
+        connection.execute(Chunk.__table__.insert(), rows)
+    a, b, c = ledger.add(b"a.jpg", b"b.jpg", b"c.jpg")
+    ledger.set(a, status="failed", error_code="vanished")
+    ledger.set(b, status="failed", error_code="truncated")
+    ledger.set(c, status="failed", error_code="truncated")
+    set_job(ledger.engine, ledger.job.id, state="done", finished_at=started + 4)
+    job = find_job(ledger.engine, name=ledger.job.name)
+    assert job is not None
+    found = report(ledger.engine, job)
+    assert (found.faces, found.artifacts, found.undrawn) == (7 + 4, 30 + 12 + 6, 1 + 2)
+    # Since the last start: processes b and c; 4 + 2 images in 4 seconds.
+    assert (found.workers, found.images_per_s) == (2, 1.5)
+    assert (found.counts, found.failures) == (Counts(failed=3), {"truncated": 2, "vanished": 1})
