@@ -86,9 +86,9 @@ def make_app(settings: Settings) -> Celery:
         worker_proc_alive_timeout=120,
         worker_max_tasks_per_child=2000,
         worker_max_memory_per_child=2_000_000,
-        # Events and remote control are for Flower, which cannot see the private broker of `run`.
+        # Events are for Flower, which cannot see the private broker of `run`. Remote control stays on: without it a
+        # worker whose Redis was restarted connects again and takes no message any more (Celery 5.7, kombu 5.7).
         worker_send_task_events=not is_private,
-        worker_enable_remote_control=not is_private,
         task_send_sent_event=False,
         # A misspelt queue is an error instead of a queue that nobody reads.
         task_create_missing_queues=False,

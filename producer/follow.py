@@ -94,11 +94,14 @@ def follow(
     """
     watch = _Watch(engine, job, feeder, recording, on_tick, finish, fail_fast)
     old_at = time.monotonic() + _YOUNG_S
+    starts_over = False
     while True:
         recording.check()
         try:
-            if supervise():
+            starts_over |= supervise()
+            if starts_over:
                 feeder.start_over()
+                starts_over = False
             state = watch.look()
             if state is not None:
                 return state

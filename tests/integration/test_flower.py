@@ -97,14 +97,19 @@ def flower_of(maskmill: Command, env: dict[str, str]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def worker_of(maskmill: Command, env: dict[str, str]) -> Iterator[None]:
-    """A worker of both stages."""
-    process = maskmill.start("worker", "--workers", 1, env=env)
+def workers_of(maskmill: Command, env: dict[str, str]) -> Iterator[None]:
+    """A worker for each stage, so that there are tasks of both."""
+    processes = [
+        maskmill.start("worker", "--stage", stage, "--workers", 1, "--device", "cpu", env=env)
+        for stage in ("detect", "augment")
+    ]
     try:
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        maskmill.end_of(process)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            maskmill.end_of(process)
 
 
 def test_tasks_are_shown_by_job_and_images_without_a_path_or_a_secret(
@@ -119,7 +124,7 @@ def test_tasks_are_shown_by_job_and_images_without_a_path_or_a_secret(
         "MASKMILL_FLOWER_BASIC_AUTH": LOGIN,
     }
     assert maskmill("db", "upgrade", env=env).rc == 0
-    with flower_of(maskmill, env) as port, worker_of(maskmill, env):
+    with flower_of(maskmill, env) as port, workers_of(maskmill, env):
 
         def answer_of(path: str) -> dict[str, Any]:
             return dict(json.loads(ask(port, path, login=LOGIN).body))

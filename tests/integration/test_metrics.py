@@ -100,7 +100,7 @@ def test_the_page_says_what_sql_says(
         assert value(samples, "maskmill_images", job=job, state=state) == number
     assert value(samples, "maskmill_images", job=job, state="queued") == 0
     assert value(samples, "maskmill_jobs", state="done") == 1
-    for stage in ("detect", "augment"):
+    for stage, part in (("detect", "decode"), ("augment", "draw")):
         mine = [row for row in chunks if row.stage == stage]
         assert value(samples, "maskmill_worked_total", stage=stage, what="images") == sum(
             row.images for row in mine
@@ -109,10 +109,8 @@ def test_the_page_says_what_sql_says(
         seconds = [row.seconds if isinstance(row.seconds, dict) else json.loads(row.seconds) for row in mine]
         total = sum(one["total"] for one in seconds)
         assert value(samples, "maskmill_stage_seconds_sum", stage=stage) == pytest.approx(total)
-        decode = sum(one["decode"] for one in seconds)
-        assert value(samples, "maskmill_part_seconds_sum", stage=stage, part="decode") == pytest.approx(
-            decode
-        )
+        spent = sum(one[part] for one in seconds)
+        assert value(samples, "maskmill_part_seconds_sum", stage=stage, part=part) == pytest.approx(spent)
         fill = sum(row.images / 4 for row in mine)
         assert value(samples, "maskmill_chunk_fill_sum", stage=stage) == pytest.approx(fill)
         assert value(samples, "maskmill_queue_messages", queue=stage) == 0
