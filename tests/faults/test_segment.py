@@ -67,6 +67,7 @@ MAPS = (
 )
 
 
+@pytest.mark.soak
 def test_killed_processes_a_wiped_redis_and_messages_that_come_thrice_lose_no_map(
     make_cluster: Callable[..., Cluster],
     redis_server: RedisServer,

@@ -19,8 +19,20 @@ FLAGS = ["--crop-style", "buffalo", "--workers", 2]
         # The main process imports Celery; those of its pool import OpenCV.
         pytest.param("celery", "broken", "worker cannot start: ImportError: celery is broken", id="worker"),
         pytest.param("cv2", "broken", "cannot be loaded on", id="pool"),
-        pytest.param("cv2", "crash", "a process of its pool ended: signal 11 (SIGSEGV)", id="crash"),
-        pytest.param("common.maskers", "exit", "a process of its pool ended: exitcode 1", id="exit"),
+        pytest.param(
+            "cv2",
+            "crash",
+            "a process of its pool ended: signal 11 (SIGSEGV)",
+            id="crash",
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            "common.maskers",
+            "exit",
+            "a process of its pool ended: exitcode 1",
+            id="exit",
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_a_worker_that_cannot_start_is_told_with_its_cause(
