@@ -17,17 +17,8 @@ from common.ledger.claims import claim
 from common.ledger.images import NewImage, mark_sent, record_images, unsent
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job
 from common.ledger.reports import report
-from common.ledger.results import (
-    ArtifactRow,
-    AugmentedImage,
-    ChunkTimes,
-    DetectedImage,
-    FaceRow,
-    MaskRow,
-    recorded_artifacts,
-    store_augmented,
-    store_detections,
-)
+from common.ledger.results import recorded_artifacts, store_augmented, store_detections
+from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, DetectedImage, FaceRow, MaskRow
 from common.models import Chunk
 from common.options import JobOptions
 from common.pipeline import ChunkMessage, Stage

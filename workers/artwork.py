@@ -13,7 +13,7 @@ from common.encoding import encode
 from common.errors import UndrawableFace
 from common.images import encode_png
 from common.jpeg_compression import JpegCompression
-from common.ledger.results import MaskRow
+from common.ledger.rows import MaskRow
 from common.metadata import is_record_format
 from common.options import JobOptions
 from common.pixel_hash import hash_pixels

@@ -18,14 +18,8 @@ from common.files import AtomicWriter
 from common.images import ReducedImage
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
-from common.ledger.results import (
-    ArtifactRow,
-    AugmentedImage,
-    ChunkTimes,
-    Failure,
-    recorded_artifacts,
-    store_augmented,
-)
+from common.ledger.results import recorded_artifacts, store_augmented
+from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Failure
 from workers.artwork import make_artifacts, stored_points
 from workers.facepoints import FacePoints, find_points_of_all
 from workers.provenance import Origin

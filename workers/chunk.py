@@ -12,7 +12,8 @@ from common.database import persistently
 from common.errors import TransientError, UnfitError
 from common.ledger.claims import ClaimedImage, Claims, claim, release
 from common.ledger.jobs import close_job, note_obstacle
-from common.ledger.results import Failure, store_failures
+from common.ledger.results import store_failures
+from common.ledger.rows import Failure
 from common.ledger.segments import RecordedRun, Work, find_work
 from common.pipeline import LARGEST_CHUNK, ChunkMessage, MessageRefused, Stage
 from workers.augment import augment_chunk

@@ -10,7 +10,8 @@ from typing import TypeAlias
 from common.images import ReducedImage
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
-from common.ledger.results import ChunkTimes, DetectedImage, FaceRow, Failure, store_detections
+from common.ledger.results import store_detections
+from common.ledger.rows import ChunkTimes, DetectedImage, FaceRow, Failure
 from workers.detectors.base import Detection
 from workers.finding import face_finder
 from workers.runtime import Runtime

@@ -12,7 +12,7 @@ from common.crop_record import CropRecord
 from common.escaping import escape
 from common.ledger.claims import ClaimedFace, ClaimedImage
 from common.ledger.jobs import RecordedJob
-from common.ledger.results import MaskRow
+from common.ledger.rows import MaskRow
 from common.options import JobOptions
 from workers.geometry import Matrix
 

@@ -21,7 +21,7 @@ from common.ledger.maps import (
     store_segmented,
     stored_maps,
 )
-from common.ledger.results import ChunkTimes, Failure
+from common.ledger.rows import ChunkTimes, Failure
 from common.ledger.segments import RecordedRun, SegmentRequest
 from workers.augment import Inside
 from workers.geometry import Matrix, transform_points

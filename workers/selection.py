@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from common.ledger.results import FaceRow
+from common.ledger.rows import FaceRow
 from common.options import MAX_FACES, JobOptions
 from workers.detectors.base import Detection
 from workers.identity.decision import Decision

@@ -18,7 +18,7 @@ from common.files import read_source
 from common.images import ReducedImage, decode_reduced
 from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedInput, RecordedJob
-from common.ledger.results import Failure
+from common.ledger.rows import Failure
 from common.ledger.segments import Work
 from common.settings import Settings
 from workers.times import PartTimes

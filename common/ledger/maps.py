@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, Row, bindparam, case, func, select, u
 from common.database import insert_into, reading
 from common.ledger.desks import SEGMENTATIONS
 from common.ledger.jobs import RecordedJob
-from common.ledger.results import ChunkTimes, Failure, note_failures, note_times, still_held
+from common.ledger.results import note_failures, note_times, still_held
+from common.ledger.rows import ChunkTimes, Failure
 from common.ledger.segments import RecordedRun
 from common.models import Face, Image, Segmentation, SegmentImage
 from common.owner import process_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
@@ -28,6 +28,15 @@ from sqlalchemy import (
 
 from common.database import reading
 from common.ledger.desks import JOBS, SEGMENTATIONS, Desk, desk_of
+from common.ledger.rows import (
+    ArtifactRow,
+    AugmentedImage,
+    ChunkTimes,
+    DetectedImage,
+    FaceRow,
+    Failure,
+    MaskRow,
+)
 from common.models import Artifact, Chunk, Face, Image, Mask
 from common.owner import process_name
 from common.pipeline import Stage
@@ -40,116 +49,6 @@ MESSAGE_CHARS = 2000
 # The tables, not the classes: an UPDATE of many rows with a WHERE is not one of the ORM.
 _IMAGES = cast(Table, Image.__table__)
 _FACES = cast(Table, Face.__table__)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An image that ended as failed in a stage."""
-
-    image_id: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class FaceRow:
-    """A detection to store; the names are those of `common.models.Face`."""
-
-    ordinal: int
-    face_index: int | None
-    status: str
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    score: float
-    points_5: list[list[float]] | None
-    angle: float = 0.0
-    identity_rule: int | None = None
-    wanted_distances: list[float] | None = None
-    unwanted_distances: list[float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DetectedImage:
-    """What the detect stage found in an image; without an accepted face it ends as `missed`."""
-
-    image_id: int
-    width: int
-    height: int
-    faces: tuple[FaceRow, ...]
-
-    @property
-    def is_missed(self) -> bool:
-        """No face was accepted."""
-        return all(face.face_index is None for face in self.faces)
-
-
-@dataclass(frozen=True, slots=True)
-class MaskRow:
-    """A drawing decision to store; the names are those of `common.models.Mask`."""
-
-    variant: int
-    face_index: int
-    kind: str
-    mask_type: str
-    mask_color: str
-    y_offset: float
-    rotation_angle: float
-    reason: str | None = None
-    message: str | None = None
-    wear: str | None = None
-    texture: str | None = None
-    yaw: float | None = None
-    pitch: float | None = None
-    roll: float | None = None
-    x1: int | None = None
-    y1: int | None = None
-    x2: int | None = None
-    y2: int | None = None
-    polygon: list[list[int]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactRow:
-    """A written file to store; the names are those of `common.models.Artifact`."""
-
-    position: int
-    kind: str
-    variant: int | None
-    face_index: int | None
-    crop_style: str | None
-    path: bytes
-    size: int
-    sha256: str
-    pixel_hash: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentedImage:
-    """What the augment stage did with an image.
-
-    `points_68` maps face row ids to landmarks, lists of [x, y] in pixels.
-    """
-
-    image_id: int
-    masks: tuple[MaskRow, ...]
-    artifacts: tuple[ArtifactRow, ...]
-    points_68: Mapping[int, list[list[float]]]
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkTimes:
-    """What one task did, in how many seconds; `cpu` is CPU time by part, `seconds` wall clock."""
-
-    stage: Stage
-    images: int
-    faces: int
-    artifacts: int
-    undrawn: int
-    started_at: float
-    seconds: Mapping[str, float]
-    cpu: Mapping[str, float]
 
 
 def store_detections(

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from common.database import engine_for, upgrade
 from common.ledger.images import NewImage, record_images
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job
-from common.ledger.results import ArtifactRow, AugmentedImage, ChunkTimes, DetectedImage, FaceRow, MaskRow
+from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, DetectedImage, FaceRow, MaskRow
 from common.options import JobOptions
 from common.pipeline import ChunkMessage, Stage
 from producer.inputs import Input

@@ -13,14 +13,8 @@ from PIL import Image
 from common.errors import UsageError
 from common.faces_folder import FolderFace, SkippedFile, read_faces_folder
 from common.ledger.jobs import set_job
-from common.ledger.results import (
-    ArtifactRow,
-    AugmentedImage,
-    DetectedImage,
-    FaceRow,
-    store_augmented,
-    store_detections,
-)
+from common.ledger.results import store_augmented, store_detections
+from common.ledger.rows import ArtifactRow, AugmentedImage, DetectedImage, FaceRow
 from common.options import JobOptions
 from common.owner import this_owner
 from common.pixel_hash import hash_pixels

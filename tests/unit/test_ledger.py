@@ -12,13 +12,8 @@ from common.ledger.claims import claim
 from common.ledger.images import forget_sent, mark_sent, record_images, stems_in_folder, unsent
 from common.ledger.jobs import add_inputs, close_job, find_job, remove_job, reopen_job, set_job
 from common.ledger.reports import Counts, count_images, report, seconds_per_image
-from common.ledger.results import (
-    DetectedImage,
-    Failure,
-    recorded_artifacts,
-    store_augmented,
-    store_detections,
-)
+from common.ledger.results import recorded_artifacts, store_augmented, store_detections
+from common.ledger.rows import DetectedImage, Failure
 from common.models import Chunk
 from common.options import JobOptions
 from common.owner import this_owner

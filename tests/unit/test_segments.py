@@ -20,7 +20,8 @@ from common.ledger.maps import (
     stored_maps,
 )
 from common.ledger.reports import count_images
-from common.ledger.results import Failure, store_detections, store_failures
+from common.ledger.results import store_detections, store_failures
+from common.ledger.rows import Failure
 from common.ledger.segments import (
     RecordedRun,
     SegmentRequest,

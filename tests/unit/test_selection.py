@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.ledger.results import FaceRow
+from common.ledger.rows import FaceRow
 from common.options import MAX_FACES, JobOptions
 from workers.detectors.base import Detection
 from workers.selection import select_faces
