@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import Engine
 
-from common.errors import ImageError, UsageError
-from common.escaping import escape
-from common.files import sweep_temporaries, write_atomically
+from common.files import sweep_temporaries
 from common.ledger.images import forget_sent
 from common.ledger.jobs import RecordedJob
 from common.ledger.maps import has_maps
@@ -28,7 +23,6 @@ from common.ledger.segments import (
 from common.pipeline import JobState
 from common.settings import Settings
 from producer.chosen import Chosen
-from producer.export import Exporter
 from producer.follow import OnTick
 from producer.inline import run_inline
 from producer.local import held_output
@@ -37,6 +31,7 @@ from producer.pooled import run_pooled
 from producer.remote import send_recorded
 from producer.services import find_redis_server
 from producer.signals import signals_ignored
+from producer.snapshots import write_snapshot
 
 
 def segment_here(
@@ -111,48 +106,6 @@ def begin(
     if chosen is None:
         return open_run(engine, job, request)
     return open_run(engine, job, request, chosen.image_ids, chosen.crops)
-
-
-def write_snapshot(engine: Engine, job: RecordedJob, masker: str, settings: Settings) -> bytes:
-    """Write the maps that a masker has made so far into the output, as JSON; returns the file's path.
-
-    Raises:
-        UsageError: the output is not on this machine or cannot be written.
-    """
-    now = time.gmtime()
-    name = f"segmentations_{masker}_{time.strftime('%Y%m%dT%H%M%SZ', now)}.json"
-    path = _free(os.path.join(settings.local_path(job.output), os.fsencode(name)))
-    about = {
-        "version": 1,
-        "job": job.name,
-        "masker": masker,
-        "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
-    }
-    try:
-        write_atomically(path, _snapshot(Exporter(engine, job), masker, about))
-    except ImageError as exc:
-        raise UsageError(
-            f"the maps that would be overwritten cannot be saved to {escape(path)} ({exc}); "
-            "run it where the job's output can be written"
-        ) from exc
-    return path
-
-
-def _free(path: bytes) -> bytes:
-    """The path, or one with a number where two snapshots fall into one second."""
-    stem = path.removesuffix(b".json")
-    others = (b"%s_%d.json" % (stem, number) for number in range(2, 1000))
-    return next((one for one in (path, *others) if not os.path.exists(one)), path)
-
-
-def _snapshot(exporter: Exporter, masker: str, about: dict[str, object]) -> Iterator[bytes]:
-    yield json.dumps(about)[:-1].encode() + b', "segmentations": ['
-    separator = b"\n"
-    for record in exporter.segmentation_records(masker):
-        row = {**record, "matrix": json.loads(str(record["matrix"]))}
-        yield separator + json.dumps(row, ensure_ascii=False).encode()
-        separator = b",\n"
-    yield b"\n]}\n"
 
 
 @contextlib.contextmanager

@@ -90,6 +90,16 @@ def read_request(job_given: str | None, flags: Mapping[str, Any], settings: Sett
     )
 
 
+def find_target(job_given: str | None, flags: Mapping[str, Any]) -> tuple[Engine, RecordedJob, bool]:
+    """The job of a command that has no inputs: its database, the job, whether the output is on this machine.
+
+    Raises:
+        UsageError, UnfitError: as with `read_request`.
+    """
+    found = _find(job_given, flags)
+    return found.engine, found.job, found.is_output
+
+
 def _find(job_given: str | None, flags: Mapping[str, Any]) -> _Found:
     """The database, the job, and the images that the inputs confine it to."""
     folder = "." if job_given is None else job_given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -166,15 +166,47 @@ def _store_maps(
         )
     if not wanted:
         return set()
+    _write_maps(
+        connection,
+        engine,
+        masker,
+        [maps[one] for one in sorted(wanted)],
+        now,
+        replace=run.request.mode == "all",
+    )
+    return wanted
+
+
+def faces_by_place(engine: Engine, image_ids: Collection[int]) -> dict[tuple[int, int], int]:
+    """(image id, face index) → face id, of the accepted faces of some images."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(Face.image_id, Face.face_index, Face.id).where(
+                Face.image_id.in_(image_ids), Face.face_index.is_not(None)
+            )
+        )
+        return {(row.image_id, row.face_index): row.id for row in rows}
+
+
+def replace_maps(engine: Engine, masker: str, maps: Sequence[FaceMap]) -> None:
+    """Give faces these maps by a masker, whether they have one or not; one commit."""
+    if not maps:
+        return
+    with engine.begin() as connection:
+        _write_maps(connection, engine, masker, maps, time.time(), replace=True)
+
+
+def _write_maps(
+    connection: Connection, engine: Engine, masker: str, maps: Sequence[FaceMap], now: float, *, replace: bool
+) -> None:
+    """Write maps of faces that are there; one that is there already is replaced, or stays."""
     statement = insert_into(engine, Segmentation)
-    if run.request.mode == "all":
+    if replace:
         fresh = {name: statement.excluded[name] for name in ("side", "map", "matrix", "made_at")}
         statement = statement.on_conflict_do_update(index_elements=["face_id", "masker"], set_=fresh)
     else:
         statement = statement.on_conflict_do_nothing()
-    rows = [{**asdict(maps[face_id]), "masker": masker, "made_at": now} for face_id in sorted(wanted)]
-    connection.execute(statement, rows)
-    return wanted
+    connection.execute(statement, [{**asdict(one), "masker": masker, "made_at": now} for one in maps])
 
 
 def run_totals(engine: Engine, run: RecordedRun) -> RunTotals:

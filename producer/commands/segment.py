@@ -64,6 +64,12 @@ from producer.commands.setting_flags import given_settings, with_setting_flags
     metavar="PERCENT",
     help="Values of the previews' maps nearer than this to an end go to that end.",
 )
+@click.option(
+    "--restore",
+    type=click.Path(),
+    metavar="FILE",
+    help="Make nothing; give faces back the maps of this snapshot, which `--mode all` took.",
+)
 @click.option("--wait", is_flag=True, help="On the configured broker: follow it to its end.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary; errors only.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output.")
@@ -71,7 +77,9 @@ from producer.commands.setting_flags import given_settings, with_setting_flags
     "workers", "device", "database_url", "broker_url", "chunk_size", "durability", "visibility_timeout_s",
     "soft_time_limit_s", "time_limit_s", "log_level", "log_file",
 )  # fmt: skip
-def command(job: str | None, wait: bool, quiet: bool, as_json: bool, **flags: Any) -> None:
+def command(
+    job: str | None, restore: str | None, wait: bool, quiet: bool, as_json: bool, **flags: Any
+) -> None:
     """Make a map of every face of a job: which pixels belong to it.
 
     JOB is the name of a job of the configured database, or the folder of an output of `maskmill run`, which is
@@ -90,6 +98,9 @@ def command(job: str | None, wait: bool, quiet: bool, as_json: bool, **flags: An
     settings = read_settings(**given_settings(flags))
     level = "ERROR" if quiet else settings.log_level if settings.worker_count == 0 else "WARNING"
     configure_logging(settings, terminal_level=level)
+    if restore is not None:
+        _restore(job, restore, flags, quiet=quiet, as_json=as_json)
+        return
     asked = read_request(job, flags, settings)
     chosen = asked.chosen if asked.is_confined else None
     with ProgressDisplay(quiet=quiet) as progress:
@@ -110,3 +121,27 @@ def command(job: str | None, wait: bool, quiet: bool, as_json: bool, **flags: An
     asked.engine.dispose()
     if (asked.is_local or wait) and (state != "done" or summary["failed"]):
         sys.exit(1)
+
+
+def _restore(job: str | None, path: str, flags: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+    import contextlib
+    import json
+    from dataclasses import asdict
+
+    from common.errors import UsageError
+    from producer.locks import output_lock
+    from producer.segment_request import find_target
+    from producer.snapshots import restore_snapshot
+
+    if flags["inputs"] or flags["output"] is not None or flags["full"]:
+        raise UsageError("--restore makes no map and no picture: leave out --input, --output and --full")
+    engine, recorded, is_local = find_target(job, flags)
+    with output_lock(recorded.output) if is_local else contextlib.nullcontext():
+        found = restore_snapshot(engine, recorded, path)
+    engine.dispose()
+    if as_json:
+        click.echo(json.dumps({"job": recorded.name, **asdict(found)}))
+    elif not quiet:
+        click.echo(f"job {recorded.name}: {found.maps} maps by {found.masker} are as in the snapshot")
+    if found.unknown:
+        click.echo(f"maskmill: {found.unknown} maps belong to faces that the job does not have", err=True)

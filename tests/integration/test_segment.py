@@ -203,6 +203,44 @@ def test_all_takes_a_snapshot_of_what_it_overwrites(
     assert saved == {key: (packed, json.loads(matrix)) for key, (packed, matrix) in alone["maps"].items()}
 
 
+def test_a_snapshot_is_given_back(maskmill: Command, output: Path, tmp_path: Path) -> None:
+    segment(maskmill, output, "--mode", "all", "--workers", 0)
+    before = maps(output, "extended")
+    there = set(output.glob("segmentations_*"))
+    segment(maskmill, output, "--mode", "all", "--workers", 0)
+    (path,) = set(output.glob("segmentations_*")) - there
+    with opened(output) as connection:
+        connection.execute("UPDATE segmentations SET map = x'00', matrix = '[]' WHERE masker = 'extended'")
+        connection.execute("DELETE FROM segmentations WHERE id = (SELECT min(id) FROM segmentations)")
+    answer = maskmill("segment", output, "--restore", path, "--json")
+    assert answer.rc == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    assert (told["masker"], told["maps"], told["unknown"], answer.stderr) == ("extended", 7, 0, "")
+    assert maps(output, "extended") == before
+
+    def refused(content: str, *more: object) -> str:
+        other = tmp_path / "other.json"
+        other.write_text(content)
+        answer = maskmill("segment", output, "--restore", other, *more)
+        assert (answer.rc, answer.stdout) == (2, ""), answer.stderr
+        assert maps(output, "extended") == before
+        return str(answer.stderr)
+
+    snapshot = json.loads(path.read_text())
+    assert "of job 00000000" in refused(json.dumps({**snapshot, "job": "00000000"}))
+    assert "not JSON" in refused("{")
+    assert "not one of version 1" in refused("[]")
+    damaged = [*snapshot["segmentations"][:-1], {**snapshot["segmentations"][-1], "map": "AAAA"}]
+    assert "map 7 of 7 is damaged" in refused(json.dumps({**snapshot, "segmentations": damaged}))
+    assert "leave out --input" in refused(path.read_text(), "--output", tmp_path / "p")
+    gone = [{**snapshot["segmentations"][0], "image_path": "gone.jpg"}, *snapshot["segmentations"][1:]]
+    less = tmp_path / "less.json"
+    less.write_text(json.dumps({**snapshot, "segmentations": gone}))
+    answer = maskmill("segment", output, "--restore", less)
+    assert answer.stderr == "maskmill: 1 maps belong to faces that the job does not have\n"
+    assert "6 maps by extended" in answer.stdout
+
+
 def test_maps_are_exported(maskmill: Command, output: Path, alone: dict[str, Any]) -> None:
     answer = maskmill("export", "--output", output, "--table", "segmentations", "--format", "jsonl")
     rows = [json.loads(line) for line in answer.stdout.splitlines()]
