@@ -142,11 +142,13 @@ STEPS = [
     ("write", "after"),
     ("sync", "after"),
     ("rename", "after"),
+    ("detected", "after"),
     ("store", "after"),
     ("send", "before"),
     ("ack", "after"),
 ]
-"""Where one of the steps write, sync, rename, rows, message, acknowledgement is done and the next is not."""
+"""Where one of the steps write, sync, rename, rows (of either stage), message, acknowledgement is done and the next
+is not."""
 
 
 @pytest.mark.soak
@@ -159,7 +161,9 @@ def test_f17_a_crash_at_any_step_of_an_image_leaves_it_whole(
     trial.cluster.enqueue(trial.expected.folder)
     fault = {"point": step, "when": when, "do": do, "times": 2, "skip": 1}
     trial.cluster.environment |= trial.cluster.with_faults([fault])
-    trial.cluster.start_worker()
+    # A worker of both stages goes from one to the other without a message.
+    for stage in ("detect", "augment") if step == "send" else ("all",):
+        trial.cluster.start_worker(stage=stage)
     trial.cluster.wait_done(300)
     assert trial.cluster.fault_count() == 2
     whom = "child" if do == "kill" else "child and main"

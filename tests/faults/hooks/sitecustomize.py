@@ -29,6 +29,7 @@ _POINTS = {
     "write": ("common.temporaries", "write_all"),
     "sync": ("common.temporaries", "sync_file_systems"),
     "rename": ("common.atomic_writer", "os"),
+    "detected": ("common.ledger.results", "store_detections"),
     "store": ("common.ledger.results", "store_augmented"),
     "send": ("common.broker", "send"),
     "ack": ("workers.app", "_work"),
