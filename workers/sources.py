@@ -153,7 +153,7 @@ def check_relative(path: bytes) -> None:
 def attempt(job: Work, image: ClaimedImage, work: Callable[[], _Answer]) -> _Answer | Failure:
     """Run the work on one image; what goes wrong with this image becomes its failure.
 
-    The one place where any exception is caught: one bad image must not fail its chunk.
+    The one place where any exception becomes a failure: one bad image must not fail its chunk.
 
     Raises:
         TransientError, UnfitError, SoftTimeLimitExceeded: these concern more than this image.
