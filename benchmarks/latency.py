@@ -22,8 +22,8 @@ from benchmarks.job import bench_options
 from benchmarks.pictures import KINDS, write_pictures
 from benchmarks.ways import Way, run_loop
 from common.children import end_with_parent
-from common.database import upgrade
 from common.models import Chunk, Image
+from common.schema import upgrade
 from common.settings import Settings, read_settings
 from producer.remote import enqueue_job
 from producer.request import make_request

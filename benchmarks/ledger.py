@@ -12,7 +12,7 @@ import time
 
 from sqlalchemy import Engine, text
 
-from common.database import engine_for, upgrade
+from common.database import engine_for
 from common.ledger.claims import claim
 from common.ledger.images import NewImage, mark_sent, record_images, unsent
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job
@@ -22,6 +22,7 @@ from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Detected
 from common.models import Chunk
 from common.options import JobOptions
 from common.pipeline import ChunkMessage, Stage
+from common.schema import upgrade
 from producer.inputs import Input
 
 _POINTS = [[round(100.12 + k, 2), round(90.37 + k, 2)] for k in range(68)]

@@ -1,23 +1,16 @@
-"""Engines and schema: one engine per process, SQLite and PostgreSQL through the same code."""
+"""Engines: one per process, SQLite and PostgreSQL through the same code."""
 
 from __future__ import annotations
 
 import logging
 import os
 import random
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
@@ -170,87 +163,6 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text, without SQL and parameters."""
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return (str(original).strip().splitlines() or [type(original).__name__])[0]
-
-
-def _alembic_config(url: str) -> Config:
-    config = Config()
-    with resources.as_file(resources.files("migrations")) as folder:
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.attributes["url"] = url
-    return config
-
-
-def upgrade(url: str) -> None:
-    """Bring a database to the schema of this version; one process at a time does it, the others wait.
-
-    One that has it already is only read: on SQLite that waits for nobody.
-
-    Raises:
-        UnfitError: the database does not answer or may not be changed.
-    """
-    try:
-        if is_current(url):
-            return
-        command.upgrade(_alembic_config(url), "head")
-    except (DBAPIError, CommandError) as exc:
-        raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
-
-
-def revision(url: str) -> tuple[str | None, str | None]:
-    """(revision of the database, revision of this version)."""
-    head = ScriptDirectory.from_config(_alembic_config(url)).get_current_head()
-    if _is_absent_file(url):
-        return None, head
-    with reading(engine_for(url)) as connection:
-        return MigrationContext.configure(connection).get_current_revision(), head
-
-
-def is_current(url: str) -> bool:
-    """The schema of a database is that of this version."""
-    found, wanted = revision(url)
-    return found == wanted
-
-
-def _parse(url: str) -> URL:
-    try:
-        return make_url(url)
-    except ArgumentError as exc:
-        raise UsageError(
-            f"the database URL {hide_secret(url)} is not understood: expected postgresql://… or sqlite:////…"
-        ) from exc
-
-
-def _is_absent_file(url: str) -> bool:
-    """A SQLite file that is not there; connecting would make it."""
-    parsed = _parse(url)
-    return (
-        parsed.get_backend_name() == "sqlite"
-        and bool(parsed.database)
-        and parsed.database != ":memory:"
-        and not Path(str(parsed.database)).exists()
-    )
-
-
-def require_current(url: str) -> None:
-    """Refuse a database whose schema is not that of this version.
-
-    Raises:
-        UnfitError: it does not answer, is empty or out of date; the message says what to do.
-    """
-    try:
-        found, wanted = revision(url)
-    except DBAPIError as exc:
-        raise UnfitError(
-            f"the database {hide_secret(url)} does not answer ({first_line(exc)}); "
-            "start it or set MASKMILL_DATABASE_URL"
-        ) from exc
-    if found != wanted:
-        state = (
-            "has no maskmill tables" if found is None else f"has schema {found}, this version needs {wanted}"
-        )
-        # SQLite has no secret, and may be that of an output instead of the configured one.
-        which = f" --database-url {shlex.quote(url)}" if url.startswith("sqlite") else ""
-        raise UnfitError(f"the database {hide_secret(url)} {state}; run: maskmill db upgrade{which}")
 
 
 def database_version(url: str) -> str:

@@ -9,10 +9,11 @@ import time
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from common.database import engine_for, require_current, revision
+from common.database import engine_for
 from common.errors import UsageError
 from common.escaping import escape
 from common.ledger.jobs import RecordedJob, all_job_names, find_job
+from common.schema import require_current, revision
 from common.settings import read_settings
 from producer.local import DATABASE_NAME, database_of
 
@@ -47,7 +48,7 @@ def _wait_for_tables(url: str) -> None:
     """Give a run that has just begun the time to make the tables of its output."""
     deadline = time.monotonic() + _TABLES_S
     with contextlib.suppress(DBAPIError):  # told by whoever asks next
-        while revision(url)[0] is None and time.monotonic() < deadline:
+        while revision(url) is None and time.monotonic() < deadline:
             time.sleep(0.1)
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Engine
 
-from common.database import engine_for, is_current, persistently, sqlite_url, upgrade
+from common.database import engine_for, persistently, sqlite_url
 from common.errors import TransientError
 from common.files import sweep_temporaries
 from common.ledger.images import forget_sent
 from common.ledger.jobs import RecordedJob, find_job, resume_job
 from common.ledger.references import ReferenceRow
 from common.pipeline import JobState
+from common.schema import is_current, upgrade
 from common.settings import Settings
 from producer.export import write_logs
 from producer.follow import OnTick

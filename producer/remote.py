@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 
 from common.broker import make_app
 from common.checks import require_broker
-from common.database import engine_for, persistently, require_current
+from common.database import engine_for, persistently
 from common.errors import TransientError
 from common.ledger.jobs import RecordedJob, find_job
 from common.ledger.reports import count_images
 from common.ledger.segments import Work
 from common.pipeline import JobState
+from common.schema import require_current
 from common.settings import Settings
 from producer.feed import Feeder
 from producer.follow import COUNT_SHARE, OnTick, Recording, follow

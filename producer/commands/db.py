@@ -16,21 +16,21 @@ def command() -> None:
 @with_setting_flags("database_url")
 def upgrade_command(database_url: str | None) -> None:
     """Bring the database to the schema of this version; safe to repeat."""
-    from common.database import revision, upgrade
+    from common.schema import revision, upgrade
     from common.settings import hide_secret, read_settings
 
     url = read_settings(database_url=database_url).database_url
     upgrade(url)
-    click.echo(f"{hide_secret(url)}: schema {revision(url)[0]}")
+    click.echo(f"{hide_secret(url)}: schema {revision(url)}")
 
 
 @command.command("check")
 @with_setting_flags("database_url")
 def check_command(database_url: str | None) -> None:
     """Say whether the schema is that of this version; exit code 3 if not."""
-    from common.database import require_current, revision
+    from common.schema import require_current, revision
     from common.settings import hide_secret, read_settings
 
     url = read_settings(database_url=database_url).database_url
     require_current(url)
-    click.echo(f"{hide_secret(url)}: schema {revision(url)[0]}, up to date")
+    click.echo(f"{hide_secret(url)}: schema {revision(url)}, up to date")

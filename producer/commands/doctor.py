@@ -131,7 +131,8 @@ def _broker() -> str:
 
 
 def _database() -> str:
-    from common.database import database_version, require_current
+    from common.database import database_version
+    from common.schema import require_current
     from common.settings import read_settings
 
     url = read_settings().database_url

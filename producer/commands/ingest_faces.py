@@ -28,8 +28,9 @@ def command(folder: str, output: str | None, database_url: str | None, as_json: 
 
     from sqlalchemy import Engine
 
-    from common.database import engine_for, upgrade
+    from common.database import engine_for
     from common.errors import UsageError
+    from common.schema import upgrade
     from producer.ingest import ingest
     from producer.jobs import open_database
     from producer.local import database_of

@@ -29,8 +29,9 @@ def command(every_s: float | None, elected: bool, **flags: Any) -> None:
     """
     from common.broker import make_app
     from common.checks import require_broker
-    from common.database import engine_for, require_current
+    from common.database import engine_for
     from common.logs import configure_logging
+    from common.schema import require_current
     from common.settings import read_settings
     from producer.feed import QUIET_S
     from producer.reconcile import Reconciler, reconcile_for_ever

@@ -10,6 +10,7 @@ import click
 
 from common.large_pages import begin_again_with_large_pages
 from common.pipeline import STAGES
+from common.threads import one_thread_a_library
 from producer.commands.setting_flags import given_settings, with_setting_flags
 
 
@@ -42,8 +43,8 @@ def command(stage: str, **flags: Any) -> None:
     """
     begin_again_with_large_pages()
     _set_environment(flags)
-    from common.database import require_current
     from common.errors import UsageError
+    from common.schema import require_current
     from common.settings import RUN_VARIABLE, read_settings
     from common.weights import find
 
@@ -77,6 +78,4 @@ def _set_environment(flags: dict[str, Any]) -> None:
         os.environ[f"MASKMILL_{name.upper()}"] = value
     # SIGTERM as soft shutdown: 10 of 10 stops within it (spec/reliability.md, finding 7).
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-    # One thread a process: the processes fill the cores.
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    one_thread_a_library()

@@ -13,12 +13,13 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine, text
 
-from common.database import engine_for, upgrade
+from common.database import engine_for
 from common.ledger.images import NewImage, record_images
 from common.ledger.jobs import RecordedJob, add_inputs, find_job, open_job
 from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, DetectedImage, FaceRow, MaskRow
 from common.options import JobOptions
 from common.pipeline import ChunkMessage, Stage
+from common.schema import upgrade
 from producer.inputs import Input
 
 OTHER_HOST = "elsewhere.example:7:1.00"

@@ -7,14 +7,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from common import database
-from common.database import engine_for, is_current, require_current, revision, sqlite_url, upgrade
+from common.database import engine_for, sqlite_url
 from common.errors import UnfitError, UsageError
+from common.schema import REVISION, is_current, require_current, revision, upgrade
 from producer.jobs import open_database
 from producer.local import DATABASE_NAME, database_of, upgrade_output
 from producer.locks import output_lock
@@ -43,7 +46,7 @@ def test_processes_that_upgrade_a_new_file_together_all_succeed(url: str, tmp_pa
     """Each waits at the door for the others, so that they are together in it."""
     code = f"""
 import os, sys, time
-from common.database import is_current, upgrade
+from common.schema import is_current, upgrade
 open({str(tmp_path)!r} + f"/at-the-door-{{os.getpid()}}", "w").close()
 while sum(name.startswith("at-the-door") for name in os.listdir({str(tmp_path)!r})) < 4:
     time.sleep(0.005)
@@ -57,6 +60,10 @@ sys.exit(not is_current({url!r}))
         ]
         said = [process.communicate()[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
+
+
+def test_this_version_has_the_newest_schema() -> None:
+    assert ScriptDirectory(str(resources.files("migrations"))).get_current_head() == REVISION
 
 
 def test_an_upgrade_that_fails_changes_nothing(url: str, tmp_path: Path) -> None:
@@ -77,7 +84,7 @@ def test_what_is_only_read_waits_for_no_writer(
         other.execute("BEGIN IMMEDIATE")
         upgrade(url)
         require_current(url)
-        assert revision(url)[0] == revision(url)[1]
+        assert revision(url) == REVISION
         assert database.database_version(url).startswith("sqlite 3")
         # The holder holds: a writer is refused.
         with pytest.raises(Exception, match="locked"), engine_for(url).begin() as connection:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from common.database import engine_for, sqlite_url, upgrade
+from common.database import engine_for, sqlite_url
 from common.errors import UsageError
 from common.ledger.ingest import store_crops
 from common.ledger.jobs import set_job
 from common.options import JobOptions, make_options
+from common.schema import upgrade
 from producer.ingest import Ingested, ingest
 from producer.locks import output_lock
 from tests.unit.records import MASK, POINTS_5, provenance, write_crop, write_picture

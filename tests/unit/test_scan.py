@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.database import engine_for, sqlite_url, upgrade
+from common.database import engine_for, sqlite_url
 from common.ledger.jobs import add_inputs, find_job, open_job
 from common.options import JobOptions
+from common.schema import upgrade
 from producer.inputs import Input, read_inputs, with_prefixes
 from producer.plan import record_found
 from producer.scan import Scanner, keep_every
