@@ -239,6 +239,9 @@ class PrivateServices:
         return environment
 
     def _cause(self, plan: WorkerPlan) -> str:
+        code = self._workers[plan.name].returncode
+        if code is not None and code < 0:
+            return f"it ended with signal {-code} ({signal.Signals(-code).name})"
         return cause_of_death(self._lines(_log_name(plan)))
 
     def _tail(self, log_name: str) -> str:

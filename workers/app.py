@@ -1,7 +1,7 @@
 """The Celery app: `celery -A workers.app worker -Q detect,augment`, or `maskmill worker`.
 
-The parent process imports neither OpenCV nor ONNX Runtime nor dlib: it forks, and what they start does
-not survive a fork (spec/reliability.md §2). Each child opens its own in `_runtime`.
+The parent process opens nothing that does not survive a fork: no thread, no connection, no session, no ONNX Runtime
+(spec/reliability.md §2; what it may load is in `workers.preloading`). Each child opens its own in `_runtime`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,27 @@ def _runtime() -> Runtime:
     return _runtime_of(os.getpid())
 
 
+_start_error: Exception | None = None
+"""Why what works on chunks cannot be loaded."""
+
+
 @signals.setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
     configure_logging(settings, process=True)
+
+
+@signals.worker_init.connect
+def _preload(**_: Any) -> None:
+    """In the main process, before it forks."""
+    global _start_error
+    if app.conf.worker_pool_start_method == "spawn":
+        return
+    try:
+        from workers.preloading import preload
+
+        preload(settings, app.amqp.queues.consume_from)
+    except Exception as exc:  # noqa: BLE001 (told by the children; a library may raise anything when it is loaded)
+        _start_error = exc
 
 
 @signals.worker_process_init.connect
@@ -96,9 +114,6 @@ def _check_sidecars(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def _stop_sidecars(**_: Any) -> None:
     _sidecars.stop()
-
-
-_start_error: Exception | None = None
 
 
 def _load() -> tuple[_ProcessChunk, type[KeptPictures]]:

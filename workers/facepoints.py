@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.arrays import FloatArray, ImageBgr
 from common.ledger.claims import ClaimedFace
 from workers.landmarks.base import FacesOf, Landmarker
-from workers.masks.already import MaskJudge
 from workers.turning import level_face
+
+if TYPE_CHECKING:
+    from workers.masks.already import MaskJudge
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,19 @@ FLAGS = ["--crop-style", "buffalo", "--workers", 2]
 @pytest.mark.parametrize(
     ("module", "how", "told"),
     [
-        # The main process imports Celery; those of its pool import OpenCV.
+        # The main process imports Celery and OpenCV; those of its pool ONNX Runtime.
         pytest.param("celery", "broken", "worker cannot start: ImportError: celery is broken", id="worker"),
-        pytest.param("cv2", "broken", "cannot be loaded on", id="pool"),
+        pytest.param("cv2", "broken", "cannot be loaded on", id="preloaded"),
+        pytest.param("onnxruntime", "broken", "cannot be loaded on", id="pool", marks=pytest.mark.soak),
         pytest.param(
             "cv2",
+            "crash",
+            "worker cannot start: it ended with signal 11 (SIGSEGV)",
+            id="worker crashes",
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            "onnxruntime",
             "crash",
             "a process of its pool ended: signal 11 (SIGSEGV)",
             id="crash",

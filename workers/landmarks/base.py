@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from common.arrays import FloatArray, ImageBgr
-from workers.sessions import Provider
+
+if TYPE_CHECKING:
+    from workers.sessions import Provider
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ they are 6.5, squares moved and scaled from them 5.5, squares from the five poin
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlib
 import numpy as np
@@ -22,7 +23,9 @@ from workers.landmarks.normalization import Normalizer
 from workers.landmarks.patches import FACE, MARGIN, cut_patch
 from workers.landmarks.points import five_points
 from workers.landmarks.squares import Square, fit_square, square_from_box, square_from_points
-from workers.sessions import Provider
+
+if TYPE_CHECKING:
+    from workers.sessions import Provider
 
 _TOGETHER = 16
 """Faces in a row: the trees, 65 MB of them, stay in the processor's caches from face to face, and are gone after a
@@ -71,10 +74,28 @@ class Dlib68:
         return patch.to_image(second)
 
 
+_shared: dict[tuple[str, int, int], Any] = {}
+"""Predictors that this process keeps open, by their files."""
+
+
+def share_predictor(path: Path) -> None:
+    """Load a predictor and keep it: `open_dlib68` opens that one, here and in all processes forked from this one.
+
+    They share its memory. What is wrong with the file is told by `open_dlib68`.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        _shared[_key(path)] = dlib.shape_predictor(str(path))
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
 def open_dlib68(path: Path, normalize: Normalizer | None = None) -> Dlib68:
     """Load the predictor (100 MB, half a second); raises UnfitError where the file is none of 68 points."""
     try:
-        predictor = dlib.shape_predictor(str(path))
+        predictor = _shared.get(_key(path)) or dlib.shape_predictor(str(path))
         points = len(_predict(predictor, np.zeros((8, 8), dtype=np.uint8), 0, 0, 8))
     except RuntimeError as exc:
         raise UnfitError(
