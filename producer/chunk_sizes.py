@@ -8,8 +8,8 @@ from collections.abc import Callable
 from common.pipeline import LARGEST_CHUNK
 
 TARGET_S = 3.0
-"""What a task should take: claiming and storing a chunk cost 15 to 20 ms of CPU, half a percent of this; and a stop,
-a death or the end of a job waits for a chunk at the most."""
+"""What a task should take that does both stages: claiming and storing a chunk cost 15 to 20 ms of CPU, half a percent
+of this; and a stop, a death or the end of a job waits for a chunk at the most."""
 FIRST = 16
 """Images a chunk until the first ones have been timed."""
 _GROWTH = 8
@@ -32,7 +32,7 @@ class ChunkSizes:
 
         Args:
             fixed: the setting; None: learn.
-            seconds_per_image: asks the ledger what an image takes in the slower stage; None: nothing is known yet.
+            seconds_per_image: asks the ledger what an image takes in all stages; None: nothing is known yet.
             first: images a chunk until something is known.
             clock: seconds.
         """

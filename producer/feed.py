@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from celery import Celery
 from sqlalchemy import Engine
@@ -26,10 +27,10 @@ from common.ledger.leases import drop_lease, take_lease
 from common.ledger.reports import seconds_per_image
 from common.ledger.segments import Work
 from common.owner import this_owner
-from common.pipeline import STAGES, ChunkMessage
+from common.pipeline import STAGES, ChunkMessage, Stage
 from common.settings import Settings
 from producer.chunk_sizes import FIRST, ChunkSizes
-from producer.ranges import LONGEST, cut, pieces, without_open_range
+from producer.ranges import LONGEST, cut, pieces, tapered, without_open_range
 
 log = logging.getLogger("maskmill.feed")
 
@@ -110,25 +111,34 @@ class Feeder:
         self.has_room = room > 0
         self.is_drained = False
         if room > 0:
-            limit = min(min(room, 100) * full, _MOST_AT_ONCE)
+            # More than there is room for: it shows in time how many are left.
+            limit = min((min(room, 100) + _LAST_PER_WORKER * self._workers) * full, _MOST_AT_ONCE)
             waiting = persistently(lambda: unsent(self._engine, self._job.id, limit, desk=self._desk))
-            self.is_drained = all(len(ids) < limit for _, ids in waiting)
+            self.is_drained = True
             for stage, ids in waiting:
-                frames = self._frames(ids) if stage == "detect" else {}
-                is_last = len(ids) < limit
-                if not is_last:
-                    ids = without_open_range(ids, frames)
-                # Fewer than asked for: these are the last ones for now, and should keep all workers busy.
-                size = min(full, self._share(len(ids), _LAST_PER_WORKER)) if is_last else full
-                longest = size * (LONGEST if self._may_be_long() else 1)
-                if is_last:
-                    longest = min(longest, self._share(len(ids), 2))
-                for chunk in cut(ids, size, frames, longest=longest):
+                going: list[int] = []
+                for chunk in islice(self._chunks(stage, ids, full, is_last=len(ids) < limit), room):
                     send(self._app, stage, ChunkMessage(self._job.name, chunk))
-                persistently(lambda ids=ids: mark_sent(self._engine, ids, desk=self._desk))  # type: ignore[misc]
-                sent += len(ids)
+                    going += chunk
+                persistently(lambda going=going: mark_sent(self._engine, going, desk=self._desk))  # type: ignore[misc]
+                sent += len(going)
+                self.is_drained &= len(going) == len(ids) < limit
         self._note_quiet(sent == 0 and not any(depths.values()))
         return sent
+
+    def _chunks(self, stage: Stage, ids: list[int], full: int, *, is_last: bool) -> Iterator[tuple[int, ...]]:
+        """Waiting images in tasks; the last ones for now in ever smaller ones, so that all workers end together."""
+        frames = self._frames(ids) if stage == "detect" else {}
+        if is_last and not frames:
+            yield from tapered(ids, full, self._workers)
+            return
+        if not is_last:
+            ids = without_open_range(ids, frames)
+        size = min(full, self._share(len(ids), _LAST_PER_WORKER)) if is_last else full
+        longest = size * (LONGEST if self._may_be_long() else 1)
+        if is_last:
+            longest = min(longest, self._share(len(ids), 2))
+        yield from cut(ids, size, frames, longest=longest)
 
     def recover(self) -> int:
         """Find images whose message was lost, to be sent again; returns how many.

@@ -16,6 +16,23 @@ def pieces(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     return (tuple(ids[at : at + size]) for at in range(0, len(ids), size))
 
 
+def tapered(ids: Sequence[int], largest: int, workers: int) -> Iterator[tuple[int, ...]]:
+    """The ids in tasks that shrink towards the end, each half of an equal share of what is left.
+
+    So all workers end at about the same time, whatever their pace ("guided self-scheduling": C. D. Polychronopoulos
+    and D. J. Kuck, IEEE Transactions on Computers 36, 1987).
+
+    Args:
+        largest: images a task at the most; a twelfth of it is the least, as a task costs something too.
+        workers: that take them.
+    """
+    at, least = 0, max(1, largest // 12)
+    while at < len(ids):
+        size = min(largest, max(least, -(-(len(ids) - at) // (2 * workers))))
+        yield tuple(ids[at : at + size])
+        at += size
+
+
 def cut(
     ids: Sequence[int], size: int, frames: Mapping[int, tuple[int, int]], *, longest: int | None = None
 ) -> Iterator[tuple[int, ...]]:

@@ -123,7 +123,7 @@ class KeptPictures:
         room: bytes that are left.
     """
 
-    room: int = 16 << 20
+    room: int = 40 << 20
     _pictures: dict[int, ReducedImage] = field(default_factory=dict)
 
     def keep(self, image_id: int, picture: ReducedImage) -> None:

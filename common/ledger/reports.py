@@ -148,8 +148,8 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
 
 
 def seconds_per_image(engine: Engine, job_id: int) -> float | None:
-    """What an image takes in the slower stage by the clock: the median of the latest chunks; None before any."""
-    slowest = None
+    """What an image takes in all stages by the clock: medians of the latest chunks, summed; None before any."""
+    paces = []
     with reading(engine) as connection:
         for stage in STAGES:
             latest = connection.execute(
@@ -159,9 +159,8 @@ def seconds_per_image(engine: Engine, job_id: int) -> float | None:
                 .limit(_PACE_CHUNKS)
             ).all()
             if latest:
-                pace = statistics.median(row.seconds["total"] / row.images for row in latest)
-                slowest = max(slowest or 0.0, pace)
-    return slowest
+                paces.append(statistics.median(row.seconds["total"] / row.images for row in latest))
+    return sum(paces) if paces else None
 
 
 def image_pages(engine: Engine, job: RecordedJob) -> Iterator[Sequence[Row[Any]]]:

@@ -54,6 +54,19 @@ def forgotten(ledger: Ledger) -> list[int]:
     return [row["id"] for row in ledger.rows("images") if row["sent_at"] is None]
 
 
+def test_what_the_queue_has_no_room_for_is_sent_when_it_has(
+    app: Celery, ledger: Ledger, settings: Settings, private_redis: PrivateRedis
+) -> None:
+    """Five images in twos, two messages at a time: the last but one task is half of what is left then."""
+    ids = ledger.add(*(f"{k}.jpg".encode() for k in range(5)))
+    feeder = Feeder(app, ledger.engine, ledger.job, settings.model_copy(update={"high_water": 2}), workers=1)
+    assert (feeder.feed(), feeder.has_room, feeder.is_drained) == (4, True, False)
+    assert [row["id"] for row in ledger.rows("images") if row["sent_at"] is None] == ids[4:]
+    assert (feeder.feed(), feeder.has_room) == (0, False)
+    private_redis.client.delete("detect")
+    assert (feeder.feed(), feeder.is_drained) == (1, True)
+
+
 def test_images_that_wait_in_a_queue_are_not_lost_however_long_it_takes(
     app: Celery, ledger: Ledger, feeder: Feeder, private_redis: PrivateRedis
 ) -> None:

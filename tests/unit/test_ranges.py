@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.ranges import cut, without_open_range
+from producer.ranges import cut, tapered, without_open_range
 
 
 def frames(*lengths: int, of: int = 1) -> dict[int, tuple[int, int]]:
@@ -20,6 +20,23 @@ def lengths(ids: int, size: int, ranges: dict[int, tuple[int, int]], longest: in
     pieces = list(cut(range(1, ids + 1), size, ranges, longest=longest))
     assert [one for piece in pieces for one in piece] == list(range(1, ids + 1))
     return [len(piece) for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    ("ids", "largest", "workers", "expected"),
+    [
+        (0, 24, 2, []),
+        (1, 24, 2, [1]),
+        # Halves of an equal share: 40 / (2 x 2) = 10, 30 / 4 = 8, 22 / 4 = 6, ...; 2 is a twelfth of 24.
+        (40, 24, 2, [10, 8, 6, 4, 3, 3, 2, 2, 2]),
+        (200, 24, 2, [24, 24, 24, 24, 24, 20, 15, 12, 9, 6, 5, 4, 3, 2, 2, 2]),
+        (5, 1, 3, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_the_last_tasks_shrink(ids: int, largest: int, workers: int, expected: list[int]) -> None:
+    pieces = list(tapered(range(ids), largest, workers))
+    assert [len(piece) for piece in pieces] == expected
+    assert [one for piece in pieces for one in piece] == list(range(ids))
 
 
 @pytest.mark.parametrize(
