@@ -201,9 +201,10 @@ def _row(
     )
 
 
-def stored_points(face: FacePoints) -> list[tuple[float, float]]:
+def stored_points(face: FacePoints) -> list[list[float]]:
     """The 68 points as they are stored: x, y in 1/100 pixel."""
-    return [(float(x), float(y)) for x, y in face.points68.round(2)]
+    points: list[list[float]] = face.points68.round(2).tolist()
+    return points
 
 
 def _can_be_made(artifact: PlannedArtifact, drawn: set[int]) -> bool:

@@ -128,7 +128,7 @@ def augment_image(
         Origin.of(job, image),
         decoded.compression,
     )
-    points_68 = {face.id: [[x, y] for x, y in stored_points(face)] for face in faces}
+    points_68 = {face.id: stored_points(face) for face in faces}
     return AugmentedImage(image.id, tuple(masks), tuple(artifacts), points_68)
 
 

@@ -47,7 +47,7 @@ class Origin:
         self,
         artifact: PlannedArtifact,
         size_wh: tuple[int, int],
-        points_68: list[tuple[float, float]],
+        points_68: list[list[float]],
         matrix: Matrix,
         mask: MaskRow | None,
     ) -> dict[str, Any]:

@@ -13,9 +13,13 @@ def five_points(points68: FloatArray) -> FloatArray:
 
     Left and right as seen in the image: means of 36–41 and of 42–47, then 30, 48, 54.
     """
-    left = points68[..., 36:42, :].mean(axis=-2)
-    right = points68[..., 42:48, :].mean(axis=-2)
-    return np.stack([left, right, points68[..., 30, :], points68[..., 48, :], points68[..., 54, :]], axis=-2)
+    points5 = np.empty((*points68.shape[:-2], 5, 2))
+    # Both eyes at once, and no `mean`: a third of the time, the same numbers.
+    eyes = points68[..., 36:48, :].reshape(*points68.shape[:-2], 2, 6, 2)
+    points5[..., :2, :] = np.add.reduce(eyes, axis=-2) / 6
+    points5[..., 2, :] = points68[..., 30, :]
+    points5[..., 3:, :] = points68[..., 48:55:6, :]
+    return points5
 
 
 def _wflw_for_each_of_68() -> list[int]:
