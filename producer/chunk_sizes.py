@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.pipeline import LARGEST_CHUNK
 
@@ -12,6 +12,8 @@ TARGET_S = 3.0
 of this; and a stop, a death or the end of a job waits for a chunk at the most."""
 FIRST = 16
 """Images a chunk until the first ones have been timed."""
+_LEAST_S = 0.4
+"""At a job's end others wait so long at the most; claiming and storing are a twentieth of it."""
 _GROWTH = 8
 """A chunk is at most so many times as large as those before: one lucky chunk does not make a giant."""
 _LOOK_EVERY_S = 2.0
@@ -25,7 +27,7 @@ class ChunkSizes:
         self,
         fixed: int | None,
         seconds_per_image: Callable[[], float | None],
-        first: int = FIRST,
+        first: Sequence[int] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin small.
@@ -33,16 +35,32 @@ class ChunkSizes:
         Args:
             fixed: the setting; None: learn.
             seconds_per_image: asks the ledger what an image takes in all stages; None: nothing is known yet.
-            first: images a chunk until something is known.
+            first: sizes of the chunks to send before something is known; without any, `FIRST` images each.
             clock: seconds.
         """
         self._fixed = fixed
         self._seconds_per_image = seconds_per_image
         self._clock = clock
-        self._size = first
+        self._size = max(first, default=FIRST)
+        self._first = tuple(first)
+        self._opened = 0
         self.is_known = fixed is not None
         """Something was learned, or need not be."""
         self._look_at = clock()
+
+    def opening(self) -> Sequence[int] | None:
+        """Sizes of the next chunks before something is known, as many as may wait; None: no limit, or it is known."""
+        if self.is_known or not self._first:
+            return None
+        return (*self._first[self._opened :], *[self._size] * min(self._opened, len(self._first)))
+
+    def opened(self, chunks: int) -> None:
+        """So many chunks were sent."""
+        self._opened += chunks
+
+    def least(self) -> int:
+        """Images of the smallest chunk that is worth its claim and its commit."""
+        return max(1, round(self.now() * _LEAST_S / TARGET_S))
 
     def now(self) -> int:
         """Images a message."""

@@ -29,8 +29,8 @@ from common.ledger.segments import Work
 from common.owner import this_owner
 from common.pipeline import STAGES, ChunkMessage, Stage
 from common.settings import Settings
-from producer.chunk_sizes import FIRST, ChunkSizes
-from producer.ranges import LONGEST, cut, pieces, tapered, without_open_range
+from producer.chunk_sizes import ChunkSizes
+from producer.ranges import LONGEST, cut, in_sizes, pieces, tapered, without_open_range
 
 log = logging.getLogger("maskmill.feed")
 
@@ -63,15 +63,14 @@ class Feeder:
         settings: Settings,
         *,
         workers: int,
-        first_size: int = FIRST,
-        first_messages: int | None = None,
+        first_sizes: Sequence[int] = (),
     ) -> None:
         """Take a job.
 
         Args:
             workers: processes that will work on it.
-            first_size: images a message until it is known what an image takes.
-            first_messages: at most so many may wait until then; None: as many as later.
+            first_sizes: of the messages to send until it is known what an image takes; without any, as many as
+                later.
         """
         self._app = app
         self._engine = engine
@@ -82,9 +81,8 @@ class Feeder:
         # A segmentation has no times of its own to learn from.
         fixed = settings.chunk_size if isinstance(job, RecordedJob) else settings.chunk_size or _SEGMENT_CHUNK
         self._sizes = ChunkSizes(
-            fixed, lambda: persistently(lambda: seconds_per_image(engine, job.id)), first_size
+            fixed, lambda: persistently(lambda: seconds_per_image(engine, job.id)), first_sizes
         )
-        self._first_messages = first_messages
         self._quiet_since: float | None = None
         self._looked_at = time.monotonic()
         self._lease_until = 0.0
@@ -103,9 +101,8 @@ class Feeder:
             return 0
         depths = queue_depths(self._app)
         full = self._sizes.now()
-        most = self._settings.high_water
-        if self._first_messages is not None and not self._sizes.is_known:
-            most = min(most, self._first_messages)
+        opening = self._sizes.opening()
+        most = self._settings.high_water if opening is None else min(self._settings.high_water, len(opening))
         room = most - sum(depths[stage] for stage in STAGES)
         sent = 0
         self.has_room = room > 0
@@ -116,9 +113,14 @@ class Feeder:
             waiting = persistently(lambda: unsent(self._engine, self._job.id, limit, desk=self._desk))
             self.is_drained = True
             for stage, ids in waiting:
+                if opening is not None:
+                    chunks = in_sizes(ids, opening)
+                else:
+                    chunks = self._chunks(stage, ids, full, is_last=len(ids) < limit)
                 going: list[int] = []
-                for chunk in islice(self._chunks(stage, ids, full, is_last=len(ids) < limit), room):
+                for chunk in islice(chunks, room):
                     send(self._app, stage, ChunkMessage(self._job.name, chunk))
+                    self._sizes.opened(1)
                     going += chunk
                 persistently(lambda going=going: mark_sent(self._engine, going, desk=self._desk))  # type: ignore[misc]
                 sent += len(going)
@@ -130,7 +132,7 @@ class Feeder:
         """Waiting images in tasks; the last ones for now in ever smaller ones, so that all workers end together."""
         frames = self._frames(ids) if stage == "detect" else {}
         if is_last and not frames:
-            yield from tapered(ids, full, self._workers)
+            yield from tapered(ids, full, self._sizes.least(), self._workers)
             return
         if not is_last:
             ids = without_open_range(ids, frames)

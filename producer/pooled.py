@@ -28,8 +28,8 @@ from producer.signals import Interrupted, signals_ignored
 log = logging.getLogger("maskmill.run")
 
 _FIRST_IMAGE_POLL_S = 0.01
-_FIRST_SIZE = 1
-_FIRST_PER_WORKER = 3
+_FIRST_SIZES = (1, 2, 4)
+"""Of each worker's first messages: the first files are there soon, and few are small."""
 _DRAIN_S = 8.0
 """So long chunks under way may take to end; a second Ctrl-C ends the waiting."""
 _WAITING_PER_WORKER = 4
@@ -104,9 +104,7 @@ def _follow_with_services(
             job,
             services.settings.model_copy(update={"high_water": high_water}),
             workers=processes,
-            # The first files are there soon, and few chunks are small.
-            first_size=_FIRST_SIZE,
-            first_messages=_FIRST_PER_WORKER * processes,
+            first_sizes=[size for size in _FIRST_SIZES for _ in range(processes)],
         )
         try:
             state = follow(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 
 from common.pipeline import MAX_IDS
 
@@ -16,17 +16,24 @@ def pieces(ids: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     return (tuple(ids[at : at + size]) for at in range(0, len(ids), size))
 
 
-def tapered(ids: Sequence[int], largest: int, workers: int) -> Iterator[tuple[int, ...]]:
+def in_sizes(ids: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The first ids in tasks of these sizes, as far as they go."""
+    ends = [0, *accumulate(sizes)]
+    return (tuple(ids[start:end]) for start, end in pairwise(ends) if start < len(ids))
+
+
+def tapered(ids: Sequence[int], largest: int, least: int, workers: int) -> Iterator[tuple[int, ...]]:
     """The ids in tasks that shrink towards the end, each half of an equal share of what is left.
 
     So all workers end at about the same time, whatever their pace ("guided self-scheduling": C. D. Polychronopoulos
     and D. J. Kuck, IEEE Transactions on Computers 36, 1987).
 
     Args:
-        largest: images a task at the most; a twelfth of it is the least, as a task costs something too.
+        largest: images a task at the most.
+        least: images a task at the least, but for the last one; a task costs something too.
         workers: that take them.
     """
-    at, least = 0, max(1, largest // 12)
+    at = 0
     while at < len(ids):
         size = min(largest, max(least, -(-(len(ids) - at) // (2 * workers))))
         yield tuple(ids[at : at + size])

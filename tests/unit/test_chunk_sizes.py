@@ -46,6 +46,22 @@ def test_the_first_chunks_are_small_and_later_ones_grow_to_the_right_size() -> N
     assert sizes.is_known
 
 
+def test_the_first_sizes_are_sent_in_turn_and_the_last_again_until_something_is_known() -> None:
+    clock = Clock(None)
+    sizes = ChunkSizes(None, clock.seconds_per_image, [1, 1, 4], clock=lambda: clock.s)
+    assert sizes.opening() == (1, 1, 4)
+    sizes.opened(2)
+    assert sizes.opening() == (4, 4, 4)
+    sizes.opened(7)
+    assert sizes.opening() == (4, 4, 4)
+    clock.pace = 0.03
+    clock.s += 0.25
+    # 100 would take three seconds; eight times the largest so far are sent.
+    assert (sizes.now(), sizes.opening()) == (32, None)
+    assert sizes.least() == 4
+    assert clock.sizes().opening() is None
+
+
 def test_chunks_shrink_at_once_when_images_take_longer() -> None:
     clock = Clock(0.01)
     sizes = clock.sizes()

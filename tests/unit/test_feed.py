@@ -67,6 +67,17 @@ def test_what_the_queue_has_no_room_for_is_sent_when_it_has(
     assert (feeder.feed(), feeder.is_drained) == (1, True)
 
 
+def test_the_first_messages_are_few_and_small_and_are_sent_again_where_the_queue_was_lost(
+    app: Celery, ledger: Ledger, settings: Settings, private_redis: PrivateRedis
+) -> None:
+    ledger.add(*(f"{k}.jpg".encode() for k in range(20)))
+    unknown = settings.model_copy(update={"chunk_size": None})
+    feeder = Feeder(app, ledger.engine, ledger.job, unknown, workers=2, first_sizes=[1, 1, 4])
+    assert [feeder.feed(), feeder.feed()] == [6, 0]
+    feeder.start_over()
+    assert [feeder.feed(), feeder.feed()] == [12, 0]
+
+
 def test_images_that_wait_in_a_queue_are_not_lost_however_long_it_takes(
     app: Celery, ledger: Ledger, feeder: Feeder, private_redis: PrivateRedis
 ) -> None:

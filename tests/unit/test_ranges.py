@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.ranges import cut, tapered, without_open_range
+from producer.ranges import cut, in_sizes, tapered, without_open_range
 
 
 def frames(*lengths: int, of: int = 1) -> dict[int, tuple[int, int]]:
@@ -23,20 +23,28 @@ def lengths(ids: int, size: int, ranges: dict[int, tuple[int, int]], longest: in
 
 
 @pytest.mark.parametrize(
-    ("ids", "largest", "workers", "expected"),
+    ("ids", "largest", "least", "workers", "expected"),
     [
-        (0, 24, 2, []),
-        (1, 24, 2, [1]),
-        # Halves of an equal share: 40 / (2 x 2) = 10, 30 / 4 = 8, 22 / 4 = 6, ...; 2 is a twelfth of 24.
-        (40, 24, 2, [10, 8, 6, 4, 3, 3, 2, 2, 2]),
-        (200, 24, 2, [24, 24, 24, 24, 24, 20, 15, 12, 9, 6, 5, 4, 3, 2, 2, 2]),
-        (5, 1, 3, [1, 1, 1, 1, 1]),
+        (0, 24, 3, 2, []),
+        (1, 24, 3, 2, [1]),
+        # Halves of an equal share: 40 / (2 x 2) = 10, 30 / 4 = 8, 22 / 4 = 6, 16 / 4 = 4, 12 / 4 = 3.
+        (40, 24, 3, 2, [10, 8, 6, 4, 3, 3, 3, 3]),
+        (200, 24, 3, 2, [24, 24, 24, 24, 24, 20, 15, 12, 9, 6, 5, 4, 3, 3, 3]),
+        (5, 1, 1, 3, [1, 1, 1, 1, 1]),
     ],
 )
-def test_the_last_tasks_shrink(ids: int, largest: int, workers: int, expected: list[int]) -> None:
-    pieces = list(tapered(range(ids), largest, workers))
+def test_the_last_tasks_shrink(ids: int, largest: int, least: int, workers: int, expected: list[int]) -> None:
+    pieces = list(tapered(range(ids), largest, least, workers))
     assert [len(piece) for piece in pieces] == expected
     assert [one for piece in pieces for one in piece] == list(range(ids))
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [(0, []), (3, [(0,), (1, 2)]), (4, [(0,), (1, 2), (3,)]), (9, [(0,), (1, 2), (3, 4, 5)])],
+)
+def test_the_first_tasks_have_their_sizes(ids: int, expected: list[tuple[int, ...]]) -> None:
+    assert list(in_sizes(range(ids), [1, 2, 3])) == expected
 
 
 @pytest.mark.parametrize(
