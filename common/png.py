@@ -31,7 +31,10 @@ _STRIPE_BYTES = 4_000_000
 
 
 def write_png(image: ImageBgr | GrayImage) -> bytes:
-    """Encode as PNG, quickly; the same pixels give the same bytes on one kind of processor.
+    """Encode as PNG, quickly.
+
+    The same pixels give the same bytes on one kind of processor, but for one picture in some 20,000, which ISA-L packs
+    a byte longer or shorter (docs/decisions.md).
 
     Args:
         image: (H, W, 3) uint8 BGR, or (H, W) uint8; neither side 0.
