@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import socket
 from typing import Any
 
 import click
@@ -60,16 +60,20 @@ def command(stage: str, **flags: Any) -> None:
     if stage == "detect" and settings.device != "cpu":
         # CUDA does not survive a fork; the other pools fork, which is quicker.
         app.conf.worker_pool_start_method = "spawn"
-    queues = ",".join(STAGES) if stage == "all" else stage
     # Nobody hears the heartbeats on the private broker of `run`; sidecars are looked after at each.
     is_silent = RUN_VARIABLE in os.environ and settings.metrics_port is None
-    silence = ["--without-heartbeat"] if is_silent else []
-    sys.exit(
-        app.worker_main(
-            ["worker", "-Q", queues, "-P", "prefork", "-c", str(settings.worker_count), "-n", f"{stage}-{os.getpid()}@%h",
-             "-O", "fair", "--without-gossip", "--without-mingle", "-l", settings.log_level, *silence]
-        )
-    )  # fmt: skip
+    # Not by Celery's command line: it imports every plugin there is, Flower too, 0.25 s.
+    app.Worker(
+        hostname=f"{stage}-{os.getpid()}@{socket.gethostname()}",
+        queues=list(STAGES) if stage == "all" else [stage],
+        pool="prefork",
+        concurrency=settings.worker_count,
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=is_silent,
+        loglevel=settings.log_level,
+    ).start()
 
 
 def _set_environment(flags: dict[str, Any]) -> None:
