@@ -16,10 +16,11 @@ from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
+from common.children import RUN_VARIABLE
 from common.envelopes import ids_of
 from common.errors import TransientError, UnfitError, UsageError
 from common.pipeline import QUEUE_OF, STAGES, TASK_NAMES, ChunkMessage, Stage
-from common.settings import RUN_VARIABLE, Settings, hide_secret
+from common.settings import Settings, hide_secret
 
 
 def make_app(settings: Settings) -> Celery:

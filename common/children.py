@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+RUN_VARIABLE = "MASKMILL_RUN"
+"""In the environment of all processes of a `run`: a token by which they are known."""
 _PR_SET_PDEATHSIG = 1
 
 

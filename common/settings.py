@@ -13,8 +13,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from common.choices import Phases
 from common.errors import UsageError
 
-RUN_VARIABLE = "MASKMILL_RUN"
-"""In the environment of all processes of a `run`: a token by which they are known."""
 _SECRET = re.compile(r"(?<=:)[^:@/]+(?=@)")
 
 

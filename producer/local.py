@@ -18,6 +18,7 @@ from common.ledger.references import ReferenceRow
 from common.pipeline import JobState
 from common.schema import is_current, upgrade
 from common.settings import Settings
+from producer.ahead import WorkerAhead
 from producer.export import write_logs
 from producer.follow import OnTick
 from producer.inline import run_inline
@@ -38,8 +39,13 @@ def database_of(output: bytes) -> str:
     return sqlite_url(os.fsdecode(os.path.join(output, DATABASE_NAME)))
 
 
-def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engine, RecordedJob, JobState]:
+def run_job(
+    request: Request, settings: Settings, on_tick: OnTick, ahead: WorkerAhead | None = None
+) -> tuple[Engine, RecordedJob, JobState]:
     """Run a job to its end on this machine; exports are written in any case.
+
+    Args:
+        ahead: a worker that has been started already.
 
     Returns:
         The database, the job as it stands now, and the state it ended in: not `done` where it stopped
@@ -71,7 +77,7 @@ def run_job(request: Request, settings: Settings, on_tick: OnTick) -> tuple[Engi
             )
             scanner.skips.tell()
 
-        state = _work(engine, opened.job, record, settings, on_tick, fail_fast=request.fail_fast)
+        state = _work(engine, opened.job, record, settings, on_tick, fail_fast=request.fail_fast, ahead=ahead)
     job = find_job(engine, name=opened.job.name)
     assert job is not None
     return engine, job, state
@@ -161,13 +167,15 @@ def _work(
     on_tick: OnTick,
     *,
     fail_fast: bool,
+    ahead: WorkerAhead | None = None,
 ) -> JobState:
     # The queue of an earlier run is gone with it.
     forget_sent(engine, job.id)
-    run = run_inline if settings.worker_count == 0 else run_pooled
     here = settings.model_copy(update={"database_url": database_of(job.output)})
     try:
-        return run(engine, job, record, here, on_tick, fail_fast=fail_fast)
+        if settings.worker_count == 0:
+            return run_inline(engine, job, record, here, on_tick, fail_fast=fail_fast)
+        return run_pooled(engine, job, record, here, on_tick, fail_fast=fail_fast, ahead=ahead)
     finally:
         _end(engine, job, job.output)
 

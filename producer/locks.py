@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from common.children import RUN_VARIABLE
 from common.errors import UsageError
 from common.escaping import escape
-from common.settings import RUN_VARIABLE as RUN_VARIABLE
 
 _RECORD = b".maskmill-run.json"
 _KILL_WAIT_S = 30.0

@@ -18,6 +18,7 @@ from common.ledger.reports import count_images
 from common.ledger.segments import RecordedRun, Work
 from common.pipeline import JobState
 from common.settings import Settings
+from producer.ahead import WorkerAhead
 from producer.feed import Feeder
 from producer.follow import OnTick, Recording, follow
 from producer.locks import remove_record, write_record
@@ -44,8 +45,12 @@ def run_pooled(
     on_tick: OnTick,
     *,
     fail_fast: bool,
+    ahead: WorkerAhead | None = None,
 ) -> JobState:
     """Record images and work on them at the same time; returns the state in which the job ended.
+
+    Args:
+        ahead: a worker that has been started already.
 
     Raises:
         UnfitError: a model is missing or unfit, or a service does not start.
@@ -61,7 +66,9 @@ def run_pooled(
             on_tick(count_images(engine, job.id, desk=job.desk), True)
             close_job(engine, job.id, "done", desk=job.desk)
             return "done"
-        return _follow_with_services(engine, job, recording, settings, on_tick, fail_fast=fail_fast)
+        return _follow_with_services(
+            engine, job, recording, settings, on_tick, fail_fast=fail_fast, ahead=ahead
+        )
     except Interrupted:
         persistently(lambda: close_job(engine, job.id, "interrupted", desk=job.desk))
         raise
@@ -89,9 +96,10 @@ def _follow_with_services(
     on_tick: OnTick,
     *,
     fail_fast: bool,
+    ahead: WorkerAhead | None,
 ) -> JobState:
     plans = _plans_for(job, settings)
-    services = PrivateServices(settings, plans)
+    services = PrivateServices(settings, plans, ahead)
     write_record(job.output, services.record)
     try:
         services.start()

@@ -20,12 +20,13 @@ from types import MappingProxyType
 
 import redis
 
-from common.children import end_with_parent
+from common.children import RUN_VARIABLE, end_with_parent
 from common.errors import UnfitError
 from common.large_pages import ask_for_large_pages
 from common.settings import Settings
 from common.starts import STARTS_VARIABLE, vain_starts
-from producer.locks import RUN_VARIABLE, RunRecord, kill_processes
+from producer.ahead import WorkerAhead
+from producer.locks import RunRecord, kill_processes
 from producer.machine import WorkerPlan
 
 log = logging.getLogger("maskmill.run")
@@ -90,12 +91,15 @@ class PrivateServices:
     Args:
         settings: of the run; the broker is replaced by the private one.
         plans: the workers to start.
+        ahead: becomes the first of them whose processes are forked.
     """
 
-    def __init__(self, settings: Settings, plans: Sequence[WorkerPlan]) -> None:
+    def __init__(
+        self, settings: Settings, plans: Sequence[WorkerPlan], ahead: WorkerAhead | None = None
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="maskmill-", dir=_folder_for_sockets()))
         self._socket = self._folder / "redis.sock"
-        self.record = RunRecord(secrets.token_hex(8), self._folder)
+        self.record = RunRecord(ahead.token if ahead else secrets.token_hex(8), self._folder)
         self.settings = settings.model_copy(
             update={
                 "broker_url": f"redis+socket://{self._socket}",
@@ -103,6 +107,7 @@ class PrivateServices:
             }
         )
         self._plans = plans
+        self._ahead = ahead
         self._redis: subprocess.Popen[bytes] | None = None
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
@@ -195,12 +200,25 @@ class PrivateServices:
         client.close()
 
     def _start_worker(self, plan: WorkerPlan) -> None:
+        self._started[plan.name] = time.monotonic()
+        self._workers[plan.name] = self._started_ahead(plan) or self._spawn_worker(plan)
+
+    def _started_ahead(self, plan: WorkerPlan) -> subprocess.Popen[bytes] | None:
+        if self._ahead is None or plan.stage == "detect":
+            return None
+        environment = self._additions() | {
+            "MASKMILL_WORKERS": str(plan.processes),
+            "MASKMILL_DEVICE": plan.device,
+            STARTS_VARIABLE: str(self._starts(plan)),
+        }
+        log_path = self._folder / _log_name(plan)
+        log_path.touch()
+        return self._ahead.give_word(plan.stage, environment, str(self._folder), str(log_path))
+
+    def _spawn_worker(self, plan: WorkerPlan) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "producer.cli", "worker", "--stage", plan.stage]
         command += ["--workers", str(plan.processes), "--device", plan.device]
-        self._started[plan.name] = time.monotonic()
-        self._workers[plan.name] = self._spawn(
-            command, _log_name(plan), {STARTS_VARIABLE: str(self._starts(plan))}
-        )
+        return self._spawn(command, _log_name(plan), {STARTS_VARIABLE: str(self._starts(plan))})
 
     def _starts(self, plan: WorkerPlan) -> Path:
         """Where the processes of a worker note their starts."""
@@ -224,19 +242,19 @@ class PrivateServices:
             )
 
     def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
-        environment.update(
-            {
-                f"MASKMILL_{name.upper()}": str(value)
-                for name, value in self.settings.model_dump().items()
-                if value is not None
-            }
-        )
-        environment[RUN_VARIABLE] = self.record.token
+        environment = {**os.environ, **self._additions(), RUN_VARIABLE: self.record.token}
         ask_for_large_pages(environment)
-        # What the workers' libraries leave in their temporary folder goes with the private one.
-        environment["TMPDIR"] = str(self._folder)
         return environment
+
+    def _additions(self) -> dict[str, str]:
+        """What a process is told by its environment, besides whose it is."""
+        settings = {
+            f"MASKMILL_{name.upper()}": str(value)
+            for name, value in self.settings.model_dump().items()
+            if value is not None
+        }
+        # What the workers' libraries leave in their temporary folder goes with the private one.
+        return settings | {"TMPDIR": str(self._folder)}
 
     def _cause(self, plan: WorkerPlan) -> str:
         code = self._workers[plan.name].returncode

@@ -13,14 +13,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from common.children import end_with_parent
+from common.children import RUN_VARIABLE, end_with_parent
 from common.settings import Settings
 from workers.metrics.sidecar import start_sidecar
 
 log = logging.getLogger("maskmill.worker")
-
-_RUN_VARIABLE = "MASKMILL_RUN"
-"""Set by `maskmill run`, which looks after its job itself."""
 
 
 class Sidecars:
@@ -28,7 +25,8 @@ class Sidecars:
 
     def __init__(self, settings: Settings) -> None:
         self._beginnings: dict[str, Callable[[], subprocess.Popen[bytes]]] = {}
-        if _RUN_VARIABLE not in os.environ and settings.reconcile_every_s > 0:
+        # `maskmill run` looks after its job itself.
+        if RUN_VARIABLE not in os.environ and settings.reconcile_every_s > 0:
             self._beginnings["reconcile"] = lambda: _start_reconcile(settings.reconcile_every_s)
         if settings.metrics_port is not None:
             self._beginnings["metrics"] = start_sidecar

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from producer.commands.job_flags import job_flags, read_job_settings, read_request, require_models
-from producer.commands.setting_flags import with_setting_flags
+from producer.commands.setting_flags import given_settings, with_setting_flags
+
+if TYPE_CHECKING:
+    from producer.ahead import WorkerAhead
 
 
 @click.command("run")
@@ -20,6 +25,25 @@ def command(**flags: Any) -> None:
     A private queue, the workers and a SQLite database (OUTPUT/maskmill.db) are started and ended by
     this command. The same command again goes on where it stopped; finished work is not repeated.
     """
+    # First of all: it imports while this process does.
+    with _worker_ahead(flags) as ahead:
+        _run(flags, ahead)
+
+
+def _worker_ahead(flags: dict[str, Any]) -> contextlib.AbstractContextManager[WorkerAhead | None]:
+    """A worker for these flags; None where they ask for none.
+
+    The settings are not read for that, which takes as long as it may gain: a worker that is not needed is ended.
+    """
+    if flags["dry_run"] or (flags["workers"] or os.environ.get("MASKMILL_WORKERS")) == "0":
+        return contextlib.nullcontext()
+    from producer.ahead import WorkerAhead
+
+    models = given_settings({"models": flags["models"]})
+    return WorkerAhead({f"MASKMILL_{name.upper()}": value for name, value in models.items()})
+
+
+def _run(flags: dict[str, Any], ahead: WorkerAhead | None) -> None:
     import json
 
     from common.ledger.reports import report
@@ -40,7 +64,7 @@ def command(**flags: Any) -> None:
         estimate(request, settings, as_json=flags["as_json"])
         return
     with ProgressDisplay(quiet=flags["quiet"]) as progress:
-        engine, job, state = run_job(request, settings, progress.show)
+        engine, job, state = run_job(request, settings, progress.show, ahead)
     found = report(engine, job)
     engine.dispose()
     if flags["as_json"]:

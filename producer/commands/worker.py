@@ -22,6 +22,7 @@ from producer.commands.setting_flags import given_settings, with_setting_flags
     show_default=True,
     help="Which queues to work on.",
 )
+@click.option("--on-word", is_flag=True, hidden=True)
 @with_setting_flags(
     "workers",
     "device",
@@ -36,16 +37,21 @@ from producer.commands.setting_flags import given_settings, with_setting_flags
     "log_level",
     "log_file",
 )
-def command(stage: str, **flags: Any) -> None:
+def command(stage: str, on_word: bool, **flags: Any) -> None:
     """Work on the queues of the configured broker until it is told to stop.
 
     SIGTERM ends it in order: what is under way has 8 seconds, the rest goes back to the queue.
     """
     begin_again_with_large_pages()
     _set_environment(flags)
+    if on_word:
+        from producer.ahead import await_word
+
+        stage = await_word()
+    from common.children import RUN_VARIABLE
     from common.errors import UsageError
     from common.schema import require_current
-    from common.settings import RUN_VARIABLE, read_settings
+    from common.settings import read_settings
     from common.weights import find
 
     settings = read_settings()

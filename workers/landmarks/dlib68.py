@@ -84,7 +84,9 @@ def share_predictor(path: Path) -> None:
     They share its memory. What is wrong with the file is told by `open_dlib68`.
     """
     with contextlib.suppress(OSError, RuntimeError):
-        _shared[_key(path)] = dlib.shape_predictor(str(path))
+        key = _key(path)
+        if key not in _shared:
+            _shared[key] = dlib.shape_predictor(str(path))
 
 
 def _key(path: Path) -> tuple[str, int, int]:
