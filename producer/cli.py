@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -68,7 +67,7 @@ class LazyGroup(click.Group):
         "max_content_width": 110,
     },
 )
-@click.version_option(version("maskmill"), prog_name="maskmill")
+@click.version_option(package_name="maskmill", prog_name="maskmill")
 def cli() -> None:
     """Turn folders of face photographs into training sets of masked faces."""
 
