@@ -14,9 +14,12 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from common.settings import read_settings
 from producer.ahead import WorkerAhead
 from producer.cli import cli
 from producer.commands.run import _worker_ahead
+from producer.machine import WorkerPlan
+from producer.services import PrivateServices
 
 BECOME = """
 import os, sys
@@ -120,6 +123,24 @@ def test_a_word_is_given_once(tmp_path: Path) -> None:
     assert process.returncode is None
     process.kill()
     process.wait()
+
+
+def test_a_worker_that_forks_takes_its_place_on_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    detect, augment = WorkerPlan("detect", 1, "cuda:0"), WorkerPlan("augment", 3, "auto")
+    with WorkerAhead({}) as ahead:
+        services = PrivateServices(read_settings(device="cuda:0", workers=3), [detect, augment], ahead)
+        assert services.record.token == ahead.token
+        # Its processes do not fork: CUDA does not survive it.
+        assert services._started_ahead(detect) is None
+        given: list[Any] = []
+        monkeypatch.setattr(ahead, "give_word", lambda *word: given.append(word))
+        services._started_ahead(augment)
+        services.stop()
+    ((stage, environment, folder, log),) = given
+    assert (stage, folder) == ("augment", str(services.record.folder))
+    assert Path(log).parent == services.record.folder
+    expected = {"MASKMILL_WORKERS": "3", "MASKMILL_DEVICE": "auto", "TMPDIR": folder}
+    assert expected.items() <= environment.items()
 
 
 @pytest.mark.parametrize(
