@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from workers.masks.patterns import paint_pattern
-from workers.masks.planes import wide
+from workers.masks.patterns import is_printed, paint_pattern
 from workers.masks.respirators import (
     finish_cup,
     finish_duckbill,
@@ -57,6 +56,8 @@ _CLOTH: Final = (finish_cloth, sew_cloth)
 DRAWER_WIDTH, DRAWER_SHEETS = 176, 12
 # Seven cuts in five sizes: with 160 sheets kept, every fifth small mask of a mixed job was sewn anew.
 DRAWERS = 7 * 5 * DRAWER_SHEETS
+# Flowers take longer to print than the rest of a small mask to draw: so many cloths of each print are kept.
+DRAWER_PRINTS = 16
 # The height of the relief in parts of the mask's height: folds stand out as those of worn masks do.
 RELIEF = 0.017
 # Half of the part of the light that comes from one side.
@@ -120,10 +121,34 @@ def weave(spec: MaskSpec, size_wh: tuple[int, int], rng: np.random.Generator) ->
         number, is_mirrored = divmod(int(rng.integers(2 * DRAWER_SHEETS)), 2)
         sewn = _from_drawer(finish, sew, size_wh, number)
         sewn = sewn.mirrored() if is_mirrored else sewn
-    albedo = paint_pattern(spec, *axes(size_wh), rng)
-    for share, color in sewn.trims:
-        albedo = albedo + wide(share) * (color - albedo)
+    if size_wh[0] > DRAWER_WIDTH or not is_printed(spec.pattern):
+        albedo = paint_pattern(spec.pattern, spec.color, size_wh, rng)
+    else:
+        albedo = _print_from_drawer(spec.pattern, spec.color, size_wh, int(rng.integers(DRAWER_PRINTS)))
+    if sewn.trims:
+        albedo = _trimmed(albedo, sewn.trims)
     return Fabric(albedo, sewn.slope_x, sewn.slope_y, sewn.gloss, SHINE.get(spec.mask_type, 0.0))
+
+
+def _trimmed(
+    albedo: npt.NDArray[np.float32], trims: Sequence[tuple[Field, Color]]
+) -> npt.NDArray[np.float32]:
+    """Return (h, w, 3) colours with parts of another one; channel by channel, a third of the time of all three."""
+    plain = albedo.shape[:2] == (1, 1)
+    channels = [np.asarray(channel, np.float32) for channel in (albedo[0, 0] if plain else cv2.split(albedo))]
+    for share, color in trims:
+        channels = [own + share * (other - own) for own, other in zip(channels, color, strict=True)]
+    return np.asarray(cv2.merge(channels), np.float32)
+
+
+@lru_cache(maxsize=256)
+def _print_from_drawer(
+    pattern: str, color: str, size_wh: tuple[int, int], number: int
+) -> npt.NDArray[np.float32]:
+    """Return one printed cloth, printed once; 0.25 MB at most."""
+    cloth = paint_pattern(pattern, color, size_wh, np.random.Generator(np.random.PCG64(number)))
+    cloth.setflags(write=False)
+    return cloth
 
 
 @lru_cache(maxsize=DRAWERS)

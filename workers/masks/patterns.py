@@ -10,31 +10,38 @@ import numpy.typing as npt
 from workers.masks.colors import WHITEST, bgr_of, second_color
 from workers.masks.planes import wide
 from workers.masks.prints import PICTURES
-from workers.masks.spec import MaskSpec
+from workers.masks.sheet import axes
 
 Field = npt.NDArray[np.float32]
 # What black cloth sends back in a photograph all the same, levels: fibres shine, lenses scatter.
 LEAST_LIGHT = np.float32(7)
 # Pixels of the fabric to a repeat of stripes, checks and dots at least: fewer would show a moire.
 LEAST_PITCH_PX = 6.0
+_WOVEN = ("striped", "checked", "dotted")
 
 
-def paint_pattern(spec: MaskSpec, u: Field, v: Field, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def is_printed(pattern: str) -> bool:
+    """Whether a pattern has more than one colour."""
+    return pattern in PICTURES or pattern in _WOVEN
+
+
+def paint_pattern(
+    pattern: str, color: str, size_wh: tuple[int, int], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Return the (h, w, 3) float32 colours of a fabric in white light, blue, green, red; (1, 1, 3) if plain.
 
     Args:
-        spec: its colour and pattern.
-        u: (1, w) from -1 at the image-left edge to 1.
-        v: (h, 1) from 0 at the upper edge to 1.
+        pattern: one of `common.kinds.PATTERNS`.
+        color: of the fabric, `#rrggbb`.
+        size_wh: pixels of the fabric, width and height.
         rng: gives the pattern its place and pitch.
     """
-    base = _base(spec.color)
-    if spec.pattern in PICTURES:
-        size_wh = u.shape[1], v.shape[0]
-        return PICTURES[spec.pattern](base, second_color(base), size_wh, rng)
-    print_share = _print_share(spec.pattern, u, v, rng)
-    if print_share is None:
+    base = _base(color)
+    if pattern in PICTURES:
+        return PICTURES[pattern](base, second_color(base), size_wh, rng)
+    if pattern not in _WOVEN:
         return base.reshape(1, 1, 3)
+    print_share = _print_share(pattern, *axes(size_wh), rng)
     return np.asarray(base + wide(print_share) * (second_color(base) - base), np.float32)
 
 
@@ -47,10 +54,8 @@ def _base(color: str) -> npt.NDArray[np.float32]:
     return base
 
 
-def _print_share(pattern: str, u: Field, v: Field, rng: np.random.Generator) -> Field | None:
-    """Return (h, w) shares of the second colour, or None for a fabric in one colour."""
-    if pattern not in ("striped", "checked", "dotted"):
-        return None
+def _print_share(pattern: str, u: Field, v: Field, rng: np.random.Generator) -> Field:
+    """Return (h, w) shares of the second colour; `u` and `v` as in `Sheet`."""
     # Never finer than a small picture can show.
     pitch = np.float32(max(rng.uniform(0.065, 0.13), LEAST_PITCH_PX / v.shape[0]))
     start = np.float32(rng.uniform(0, 1))
