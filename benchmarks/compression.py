@@ -23,7 +23,7 @@ from common.errors import UndrawableFace
 from common.images import ReducedImage, decode_reduced
 from common.jpeg_compression import JpegCompression
 from workers.masks.choose import choose
-from workers.masks.draw import paint_mask
+from workers.masks.draw import paint
 
 CHEEKS = ([1, 2, 3, 4, 5, 6, 48, 31], [15, 14, 13, 12, 11, 10, 54, 35])
 QUALITIES = (30, 50, 75, 90, 93, 100)
@@ -123,7 +123,7 @@ def drawn(
     canvas, alpha = image_bgr.copy(), np.zeros(image_bgr.shape[:2], np.uint8)
     spec, rng = choose(*whose, (), ())
     start = time.thread_time()
-    paint_mask(canvas, alpha, points, spec, rng, light_from=image_bgr, compression=compression)
+    paint(canvas, alpha, points, spec, rng, light_from=image_bgr, compression=compression)
     return canvas, alpha, time.thread_time() - start
 
 

@@ -21,8 +21,9 @@ from workers.crops import STYLES, crop, matrix_for
 from workers.debug_picture import draw_landmarks
 from workers.facepoints import FacePoints
 from workers.masks.choose import choose, texture_seed
-from workers.masks.draw import FaceReading, PaintedMask, paint_mask
-from workers.masks.judge import points_agree
+from workers.masks.draw import PaintedMask, paint_mask
+from workers.masks.fitting import Wearer, WornMask, fit_masks
+from workers.masks.reading import FaceReading
 from workers.masks.spec import MaskSpec
 from workers.provenance import Origin
 from workers.times import PartTimes
@@ -105,27 +106,17 @@ def draw_variant(
     rows: list[MaskRow] = []
     readings = {} if readings is None else readings
     shared = None if options.mask_per_face else _Choice.of(options, relative_path, variant, None)
-    for face in faces:
-        choice = shared or _Choice.of(options, relative_path, variant, face.face_index)
+    choices = [shared or _Choice.of(options, relative_path, variant, face.face_index) for face in faces]
+    worn = _fit(image_bgr, faces, choices, readings)
+    for face, choice in zip(faces, choices, strict=True):
+        own = worn[face.face_index]
         painted: PaintedMask | None = None
-        undrawable: UndrawableFace | None = None
-        try:
-            _judge_face(face)
-            painted = paint_mask(
-                canvas,
-                alpha,
-                face.points68,
-                choice.spec,
-                choice.generator(),
-                limit_xyxy=face.limit_xyxy,
-                light_from=image_bgr,
-                compression=compression,
-                reading=readings.get(face.face_index),
-            )
+        if isinstance(own, WornMask):
+            painted = paint_mask(canvas, alpha, own, choice.generator(), compression)
             readings[face.face_index] = painted.reading
-        except UndrawableFace as exc:
-            undrawable = exc
-        rows.append(_row(variant, face.face_index, choice, painted, undrawable))
+        rows.append(
+            _row(variant, face.face_index, choice, painted, None if isinstance(own, WornMask) else own)
+        )
     return canvas, alpha, rows
 
 
@@ -159,12 +150,30 @@ class _Choice:
         return self.rng
 
 
-def _judge_face(face: FacePoints) -> None:
-    """Raise UndrawableFace for a face that is masked already, or whose points are not trusted."""
-    if face.is_masked:
-        raise UndrawableFace("already-masked", "the classifier says that it wears a mask")
-    if face.detector_points5 is not None:
-        points_agree(face.points68, face.detector_points5)
+def _fit(
+    image_bgr: ImageBgr,
+    faces: Sequence[FacePoints],
+    choices: Sequence[_Choice],
+    readings: Mapping[int, FaceReading],
+) -> dict[int, WornMask | UndrawableFace]:
+    """Return the masks of faces by index, or why a face is left alone, masked already among other things."""
+    bare = [pair for pair in zip(faces, choices, strict=True) if not pair[0].is_masked]
+    fitted = fit_masks(
+        image_bgr,
+        [
+            Wearer(
+                face.points68,
+                choice.spec,
+                face.limit_xyxy,
+                face.detector_points5,
+                readings.get(face.face_index),
+            )
+            for face, choice in bare
+        ],
+    )
+    worn = {face.face_index: own for (face, _), own in zip(bare, fitted, strict=True)}
+    masked = UndrawableFace("already-masked", "the classifier says that it wears a mask")
+    return {face.face_index: worn.get(face.face_index, masked) for face in faces}
 
 
 def _row(

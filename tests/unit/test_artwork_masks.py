@@ -9,7 +9,7 @@ import numpy as np
 from common.options import make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.artwork import FacePoints, draw_variant
-from workers.masks.draw import FaceReading
+from workers.masks.reading import FaceReading
 
 POINTS = turned_face(50, (150, 120), 20)
 FACE = FacePoints(1, 0, (0.0, 0.0, 300.0, 300.0), POINTS, np.zeros((5, 2)), None)
@@ -50,3 +50,41 @@ def test_what_was_read_for_one_variant_serves_the_next_one_as_if_it_were_read_an
         alone = draw_variant(options, b"a.jpg", IMAGE, [FACE], variant)
         assert (canvas == alone[0]).all() and (alpha == alone[1]).all() and rows == alone[2]
     assert list(readings) == [FACE.face_index]
+
+
+def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> None:
+    """They are fitted all in one go: not a bit may pass from one to the other."""
+    places = [
+        (26, (70, 70), 0),
+        (9, (190, 60), 30),
+        (44, (90, 210), -25),
+        (13, (220, 200), 60),
+        (3, (20, 20), 0),
+    ]
+    faces = []
+    image = np.full((300, 300, 3), 90, np.uint8)
+    for number, (unit, centre, yaw_deg) in enumerate(places):
+        points = turned_face(unit, centre, yaw_deg, roll_deg=7 * number)
+        low, high = points.min(axis=0), points.max(axis=0)
+        x1, y1, x2, y2 = (*(low - (high - low) / 3), *(high + (high - low) / 3))
+        skin = skin_image(points, (300, 300), (130 - 9 * number, 150, 205 - 12 * number))
+        inside = np.s_[max(0, int(y1)) : int(y2), max(0, int(x1)) : int(x2)]
+        image[inside] = skin[inside]
+        faces.append(FacePoints(number, number, (x1, y1, x2, y2), points, np.zeros((5, 2)), None))
+    image += np.random.default_rng(3).integers(0, 12, image.shape, dtype=np.uint8)
+    for options in (
+        make_options({"mask_per_face": True, "wears": ("mixed",)}),
+        make_options({"mask_per_face": True}),
+    ):
+        for variant in range(4):
+            canvas, alpha, rows = draw_variant(options, b"a.jpg", image, faces, variant)
+            alone = [draw_variant(options, b"a.jpg", image, [face], variant) for face in faces]
+            assert rows == [row for _, _, (row,) in alone]
+            assert [row.reason for row in rows[:4]] == [None] * 4 and rows[4].reason == "too-small"
+            assert (alpha == np.max([own for _, own, _ in alone], axis=0)).all()
+            changed = [(own != image).any(axis=2) for own, _, _ in alone]
+            assert np.sum(changed, axis=0).max() == 1
+            for (own, _, _), where in zip(alone, changed, strict=True):
+                assert (canvas[where] == own[where]).all()
+            backwards = draw_variant(options, b"a.jpg", image, faces[::-1], variant)
+            assert (backwards[0] == canvas).all() and backwards[2] == rows[::-1]

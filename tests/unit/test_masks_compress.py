@@ -17,7 +17,7 @@ from common.orientation import turn_upright
 from tests.bad_images import encoded
 from tests.unit.test_masks_mesh import BLUE, turned_face
 from workers.masks.compress import compress
-from workers.masks.draw import paint_mask
+from workers.masks.draw import paint
 
 SIZE_WH = (83, 61)
 BOX = (13, 9, 58, 42)
@@ -115,7 +115,7 @@ def painted(decoded: ReducedImage, points: FloatArray) -> tuple[ImageBgr, GrayIm
     alpha = np.zeros(canvas.shape[:2], np.uint8)
     rng = np.random.Generator(np.random.PCG64(0))
     compression = decoded.compression
-    paint_mask(canvas, alpha, points, BLUE, rng, light_from=decoded.image_bgr, compression=compression)
+    paint(canvas, alpha, points, BLUE, rng, light_from=decoded.image_bgr, compression=compression)
     return canvas, alpha
 
 

@@ -11,7 +11,8 @@ from common.arrays import FloatArray, GrayImage, ImageBgr
 from common.errors import UndrawableFace
 from common.kinds import KINDS
 from tests.unit.test_masks_mesh import BLUE, skin_image, turned_face
-from workers.masks.draw import default_limit, draw, paint
+from workers.masks.draw import draw, paint
+from workers.masks.fitting import default_limit
 from workers.masks.spec import MaskSpec
 
 SPECS = [MaskSpec(kind.name, kind.mask_type, kind.color, kind.pattern, 0.01, -1.5) for kind in KINDS]

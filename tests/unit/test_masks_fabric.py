@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from common.kinds import KINDS
-from tests.unit.test_masks_mesh import BLUE, lay_mesh, skin_image, turned_face
+from tests.unit.test_masks_light import read_alone
+from tests.unit.test_masks_mesh import BLUE, lay_alone, skin_image, turned_face
 from workers.masks.draw import draw
 from workers.masks.fabrics import DRAWER_WIDTH, STEEPEST, Fabric, weave
 from workers.masks.frame import read_frame
@@ -86,7 +87,8 @@ def test_loops_lie_on_the_seen_sides_only_and_count_as_cover(yaw_deg: float, sid
     # The wall is as skin here, so that nothing hides the loops.
     image = np.full((300, 300, 3), (130, 150, 205), np.uint8)
     dark = MaskSpec("cloth", "cloth", "#303030", "plain")
-    loops = lay_loops(image, face, frame, lay_mesh(face, frame, dark), dark)
+    meshes, lights = lay_alone(face, frame, dark), [read_alone(image, face, frame)]
+    (loops,) = lay_loops(image, face[None], [frame], meshes, [dark], lights)
     assert [int(np.sign(frame.across(loop.bands).mean())) for loop in loops] == sides
     masked, alpha = draw(image, face, dark, _rng(0))
     for loop in loops:

@@ -9,7 +9,8 @@ from common.arrays import FloatArray
 from common.errors import UndrawableFace
 from tests.unit.test_masks_mesh import BLUE, turned_face
 from workers.masks.draw import paint
-from workers.masks.judge import points_agree
+from workers.masks.frame import FaceFrame, read_frame
+from workers.masks.judge import judge_landmarks, points_apart
 
 
 def _refusal(landmarks: FloatArray, size_wh: tuple[int, int] = (200, 200)) -> str:
@@ -88,22 +89,26 @@ def test_turned_and_nodding_heads_are_drawn(yaw_deg: float, pitch_deg: float) ->
 
 
 def test_landmarks_of_another_shape_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match=r"\(68, 2\)"):
+    with pytest.raises(ValueError, match=r"\(B, 68, 2\)"):
         _refusal(np.zeros((5, 2)))
 
 
-def test_five_points_that_agree_pass_and_return_how_far_they_are_apart() -> None:
+def test_five_points_that_agree_pass_and_how_far_they_are_apart_is_told() -> None:
     face = turned_face(40, (100, 100))
     five = np.stack([face[36:42].mean(0), face[42:48].mean(0), face[30], face[48], face[54]])
-    assert points_agree(face, five) == 0
-    # All five 8 pixels aside, where the eyes are 40 apart.
-    assert points_agree(face, five + np.array([8, 0])) == pytest.approx(0.2, abs=0.005)
+    unit = read_frame(face).unit
+    # None, and all five 8 pixels aside, where the eyes are 40 apart.
+    moved = [five, None, five + np.array([8, 0])]
+    apart = points_apart(np.array([face] * 3), moved, [unit] * 3)
+    np.testing.assert_allclose(apart, [0, 0, 0.2], atol=0.005)
+    judged = judge_landmarks(np.array([face] * 3), moved)
+    assert [one.unit for one in judged if isinstance(one, FaceFrame)] == [unit] * 3
 
 
 def test_five_points_that_disagree_are_unsure() -> None:
     face = turned_face(40, (100, 100))
     five = np.stack([face[36:42].mean(0), face[42:48].mean(0), face[30], face[48], face[54]])
     for other in (five + np.array([0, 14]), five[[1, 0, 2, 4, 3]], five * np.nan):
-        with pytest.raises(UndrawableFace) as refused:
-            points_agree(face, other)
-        assert refused.value.reason == "landmarks-unsure"
+        good, refused = judge_landmarks(np.array([face] * 2), [five, other])
+        assert isinstance(good, FaceFrame)
+        assert isinstance(refused, UndrawableFace) and refused.reason == "landmarks-unsure"

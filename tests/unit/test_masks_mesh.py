@@ -9,9 +9,8 @@ import pytest
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.anchors import U_KNOTS, V_KNOTS
 from workers.masks.frame import FaceFrame, read_frame
-from workers.masks.mesh import Mesh
-from workers.masks.mesh import lay_mesh as lay_posed_mesh
-from workers.masks.pose import read_pose
+from workers.masks.mesh import Mesh, Meshes, grid_of, lay_meshes
+from workers.masks.pose import read_poses
 from workers.masks.raster import rasterise
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix
@@ -108,7 +107,13 @@ def skin_image(landmarks: FloatArray, size_wh: tuple[int, int], skin_bgr: tuple[
 
 
 def lay_mesh(landmarks: FloatArray, frame: FaceFrame, spec: MaskSpec) -> Mesh:
-    return lay_posed_mesh(landmarks, frame, read_pose(landmarks, frame.yaw), spec)
+    return lay_alone(landmarks, frame, spec).each()[0]
+
+
+def lay_alone(landmarks: FloatArray, frame: FaceFrame, spec: MaskSpec) -> Meshes:
+    """Return the mesh of one face as that of a picture with no other."""
+    poses = read_poses(landmarks[None], [frame])
+    return lay_meshes(landmarks[None], [frame], poses, [spec], grid_of(frame.unit))
 
 
 def test_the_spline_passes_through_its_points_and_keeps_straight_lines_straight() -> None:
@@ -156,9 +161,10 @@ def test_the_mesh_of_a_frontal_face_is_its_own_mirror_image() -> None:
     mesh = lay_mesh(face, read_frame(face), BLUE)
     np.testing.assert_allclose(mesh.points[:, ::-1] * [-1, 1], mesh.points, atol=1e-9)
     np.testing.assert_allclose(mesh.depth[:, ::-1], mesh.depth, atol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=-1), 1, atol=1e-12)
+    normals = lay_alone(face, read_frame(face), BLUE).normals[0]
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=0), 1, atol=1e-12)
     rows, columns = mesh.depth.shape
-    assert mesh.normals[rows // 2, columns // 2, 2] > 0.9
+    assert normals[2, rows // 2, columns // 2] > 0.9
 
 
 def test_the_mesh_turns_moves_and_grows_with_the_face() -> None:
@@ -214,6 +220,8 @@ def test_a_far_flank_that_is_seen_from_behind_is_hidden_by_the_nearer() -> None:
     # The right cell is folded back over the left one, and lies behind it.
     grid[..., 0], grid[..., 1] = [10, 30, 12], [[10], [30]]
     depth = np.array([[1.0, 0.5, 0.0]] * 2)
-    raster = rasterise(Mesh(grid, depth, np.zeros((2, 3, 3))), (0, 0), (40, 40), 1, 2)
+    (mesh,) = Meshes(grid[None], depth[None], np.zeros((1, 3, 2, 3))).each()
+    assert mesh.is_folded and mesh.box == (10, 10, 30, 30)
+    raster = rasterise(mesh, (0, 0), (40, 40), 1, 2)
     assert raster.cover[12:29, 12:29].min() == 1 and raster.cover[:, 33:].max() == 0
     assert raster.u[20, 20] == pytest.approx(0.25, abs=0.03)

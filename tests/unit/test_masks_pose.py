@@ -7,12 +7,12 @@ import pytest
 
 from tests.unit.test_masks_mesh import turned_face
 from workers.masks.frame import read_frame
-from workers.masks.pose import Pose, read_pose
+from workers.masks.pose import Pose, read_poses
 
 
 def _pose(yaw_deg: float, pitch_deg: float, roll_deg: float, unit: float = 50) -> Pose:
     face = turned_face(unit, (200, 100), yaw_deg, pitch_deg, roll_deg)
-    return read_pose(face, read_frame(face).yaw)
+    return read_poses(face[None], [read_frame(face)])[0]
 
 
 @pytest.mark.parametrize("yaw_deg", [-60, -30, 0, 30, 60])

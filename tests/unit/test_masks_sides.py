@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from common.arrays import ImageBgr
-from tests.unit.test_masks_mesh import BLUE, lay_mesh, skin_image, turned_face
+from tests.unit.test_masks_light import read_alone
+from tests.unit.test_masks_mesh import BLUE, lay_alone, skin_image, turned_face
 from workers.masks.draw import draw
 from workers.masks.frame import read_frame
-from workers.masks.light import read_light
-from workers.masks.pose import read_pose
+from workers.masks.light import patches_at
 from workers.masks.raster import rasterise
-from workers.masks.shading import shade_mesh, with_sides
-from workers.masks.sides import GAIN, MOST, read_asymmetry
+from workers.masks.shading import shade_meshes, with_sides
+from workers.masks.sides import GAIN, MOST, read_asymmetries
 from workers.masks.spec import MaskSpec
 
 FACE = turned_face(60, (150, 150))
@@ -34,29 +34,39 @@ def _grid(step: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
     return across, along
 
 
+def _asymmetry(luma: np.ndarray, across: np.ndarray, along: np.ndarray) -> float:
+    """Return that of a picture that is all skin, behind one that is mirrored."""
+    skin = np.ones((2, *luma.shape), dtype=bool)
+    mirrored, own = read_asymmetries(
+        np.array([luma, luma]), skin, np.array([-across, across]), np.array([along, along])
+    )
+    assert own == pytest.approx(-mirrored, abs=1e-6)
+    return own
+
+
 def test_a_slope_of_light_is_read_as_the_asymmetry_worked_by_hand() -> None:
     across, along = _grid()
     luma = (100 * (1 - 0.1 * across)).astype(np.float32)
     # Halves from 0.05 to 0.62 units aside have their means 0.335 from the middle: (L - R) / (L + R) = 0.1 x 0.335.
-    found = read_asymmetry(luma, np.ones_like(across, dtype=bool), across, along)
+    found = _asymmetry(luma, across, along)
     assert found == pytest.approx(GAIN * 0.1 * 0.335, rel=0.05)
     # Never more than that, however hard the light.
     luma = np.where(across < 0, 200, 130).astype(np.float32)
-    assert 0.25 < read_asymmetry(luma, np.ones_like(across, dtype=bool), across, along) < MOST
+    assert 0.25 < _asymmetry(luma, across, along) < MOST
 
 
 def test_hair_over_half_of_the_forehead_is_no_lamp() -> None:
     across, along = _grid()
     luma = np.full_like(across, 100, dtype=np.float32)
     luma[(along < -0.5) & (across > 0.1)] = 25
-    assert abs(read_asymmetry(luma, np.ones_like(across, dtype=bool), across, along)) < 0.01
+    assert abs(_asymmetry(luma, across, along)) < 0.01
 
 
 def test_a_picture_without_a_right_half_tells_nothing_of_sides() -> None:
     across, along = _grid()
     left = across[:, :18]
     luma = np.full_like(left, 90, dtype=np.float32)
-    assert read_asymmetry(luma, np.ones_like(left, dtype=bool), left, along[:, :18]) == 0
+    assert _asymmetry(luma, left, along[:, :18]) == 0
 
 
 @pytest.mark.parametrize("yaw_deg", [-25, 0, 25])
@@ -65,12 +75,15 @@ def test_the_mesh_shows_the_asymmetry_that_the_face_asks_for(slope: float, yaw_d
     face = turned_face(60, (150, 150), yaw_deg)
     frame = read_frame(face)
     image = _lit(slope, skin_image(face, (300, 300), (110, 130, 185)))
-    mesh = lay_mesh(face, frame, BLUE)
-    light = with_sides(read_light(image, face, frame, read_pose(face, frame.yaw)), mesh, frame)
+    meshes = lay_alone(face, frame, BLUE)
+    lights = [read_alone(image, face, frame)]
+    patches = patches_at(lights, meshes.points)
+    (light,) = lights = with_sides(lights, meshes, [frame], patches)
+    (mesh,) = meshes.each()
     raster = rasterise(mesh, (0, 0), (300, 300), 1, 1)
     rows, columns = mesh.depth.shape
     shown = cv2.remap(
-        shade_mesh(mesh, light)[..., 0],
+        np.ascontiguousarray(shade_meshes(lights, meshes, patches)[0, ..., 0]),
         raster.u * np.float32(columns - 1),
         raster.v * np.float32(rows - 1),
         cv2.INTER_LINEAR,

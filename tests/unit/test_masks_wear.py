@@ -12,6 +12,7 @@ from common.options import extend, make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.masks.choose import choose, texture_seed
 from workers.masks.draw import draw, paint_mask
+from workers.masks.fitting import Wearer, WornMask, fit_masks
 from workers.masks.spec import MaskSpec
 
 SKIN = (130, 150, 205)
@@ -71,7 +72,9 @@ def test_box_and_polygon_lie_around_the_mask() -> None:
     alpha = np.zeros((400, 400), np.uint8)
     kind = KINDS[0]
     spec = MaskSpec(kind.name, kind.mask_type, kind.color, kind.pattern)
-    painted = paint_mask(image, alpha, face, spec, np.random.default_rng(0))
+    (worn,) = fit_masks(image, [Wearer(face, spec)])
+    assert isinstance(worn, WornMask)
+    painted = paint_mask(image, alpha, worn, np.random.default_rng(0))
     y, x = np.nonzero(alpha >= 128)
     assert painted.box_xyxy() == (x.min(), y.min(), x.max() + 1, y.max() + 1)
     polygon = np.array(painted.polygon())

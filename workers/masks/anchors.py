@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import FloatArray
-from workers.masks.frame import FaceFrame, as_plain
+from workers.masks.frame import FaceFrame
+from workers.masks.planes import within
 from workers.masks.shapes import Cut
 from workers.masks.wearing import hanging_points, lowered_points
 
@@ -31,73 +33,72 @@ ROOT_GAP = 0.15
 # The jaw's numbers under the control columns of the lower edge, from the outer one; the outermost come from
 # the cut.
 CHIN_JAW = (6.9, 5.5)
-# Which rows of a side's own points (`_side_points`) are what.
-_RIM, _CHIN, _LIDS, _ALA, _CORNER = slice(0, 4), slice(4, 6), slice(6, 8), 8, 9
+# Which rows of a side's own points (`_side_points`) are what; the lids' are those of the three columns.
+_RIM, _CHIN, _LIDS, _ALA, _CORNER = slice(0, 4), slice(4, 6), [7, 6, 6], 8, 9
 # Towards the jaw's angle the silhouette is the mask's own edge.
-_INSET = (1.0, 0.9, 0.55, 0.2)
+_INSET = np.array([[1.0], [0.9], [0.55], [0.2]])
+# Image-left and image-right.
+_SIGNS = np.array([[-1.0], [1.0]])
+Points = npt.NDArray[np.complex128]
 
 
-def control_points(landmarks: FloatArray, frame: FaceFrame, cut: Cut, wear: str = "correct") -> FloatArray:
-    """Return the (4, 7, 2) control points of a mask at `V_KNOTS` x `U_KNOTS`, x, y in pixels.
+def control_points(
+    landmarks: FloatArray, frames: Sequence[FaceFrame], cuts: Sequence[Cut], wears: Sequence[str]
+) -> Points:
+    """Return the (B, 4, 7) control points x + yi of B masks at `V_KNOTS` x `U_KNOTS`, pixels.
 
     Args:
-        landmarks: (68, 2) x, y in pixels, iBUG order.
-        frame: the same face's axes.
-        cut: how the mask is cut.
-        wear: one of `common.kinds.WEARS`.
+        landmarks: (B, 68, 2) x, y in pixels, iBUG order.
+        frames: the same faces' axes.
+        cuts: how the masks are cut.
+        wears: each one of `common.kinds.WEARS`.
     """
-    if wear == "hanging":
-        return hanging_points(landmarks, frame)
-    if wear != "correct":
-        seen = [
-            [_seen_fraction(s * cut.edge_deg, side * frame.yaw) for s in COLUMN_SHARES] for side in (-1, 1)
-        ]
-        return lowered_points(landmarks, frame, cut, wear, np.array(seen))
-    points, axes = as_plain(landmarks), _Axes.of(frame)
-    middle = _middle(points, axes, cut)
-    own = as_plain(_side_points(cut) @ landmarks)
-    reach = [axes.across(point) for point in points[48:60]]
-    halves = []
-    for side, of_side in ((-1, own[:10]), (1, own[10:])):
-        half = _side(middle, of_side, axes, cut, side)
-        # In a turned face the lips stand before the far cheek, and the fabric before them.
-        gap = LIP_GAP - 0.4 * (1 - min(max((side * axes.yaw - 0.2) / 0.4, 0.0), 1.0))
-        least = side * (max(reach) if side > 0 else min(reach)) + gap * axes.unit
-        half[2][0] += side * max(0.0, least - side * axes.across(half[2][0])) * axes.right
-        halves.append(half)
-    rows = [
-        [*reversed(left), centre, *right]
-        for left, centre, right in zip(halves[0], middle, halves[1], strict=True)
-    ]
-    return np.array(rows).view(np.float64).reshape(4, 7, 2)
+    control = _worn_points(landmarks, frames, cuts)
+    for face, (frame, cut, wear) in enumerate(zip(frames, cuts, wears, strict=True)):
+        if wear == "hanging":
+            own = hanging_points(landmarks[face], frame)
+        elif wear != "correct":
+            seen = _seen_fractions(np.array([cut.edge_deg]), np.array([[-frame.yaw], [frame.yaw]]))
+            own = lowered_points(landmarks[face], frame, cut, wear, seen[..., 0].T)
+        else:
+            continue
+        control[face] = own.view(np.complex128)[..., 0]
+    return control
 
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """A `FaceFrame` in plain numbers: points as x + yi."""
+    """The frames of B faces as x + yi: (B,) each."""
 
-    eyes: complex
-    mouth: complex
-    right: complex
-    down: complex
-    unit: float
-    yaw: float
+    eyes: Points
+    mouth: Points
+    right: Points
+    down: Points
+    unit: FloatArray
+    yaw: FloatArray
 
     @classmethod
-    def of(cls, frame: FaceFrame) -> _Axes:
-        """Return the axes of a frame."""
-        eyes, mouth, right, down = as_plain(np.array([frame.eyes, frame.mouth, frame.right, frame.down]))
-        return cls(eyes, mouth, right, down, frame.unit, frame.yaw)
+    def of(cls, frames: Sequence[FaceFrame]) -> _Axes:
+        """Return the axes of frames."""
+        vectors = np.array([(frame.eyes, frame.mouth, frame.right, frame.down) for frame in frames])
+        unit, yaw = np.array([(frame.unit, frame.yaw) for frame in frames]).T
+        eyes, mouth, right, down = vectors.view(np.complex128)[..., 0].T
+        return cls(eyes, mouth, right, down, unit, yaw)
 
-    def across(self, point: complex) -> float:
-        """Return the distance of a point from the face's axis along `right`."""
-        away = point - self.eyes
-        return away.real * self.right.real + away.imag * self.right.imag
+    def across(self, points: Points) -> FloatArray:
+        """Return the distances of (…, B) points from the faces' axes along `right`."""
+        return _along(points - self.eyes, self.right)
 
-    def along(self, point: complex) -> float:
-        """Return the distance of a point below the eyes along `down`."""
-        away = point - self.eyes
-        return away.real * self.down.real + away.imag * self.down.imag
+    def along(self, points: Points) -> FloatArray:
+        """Return the distances of (…, B) points below the eyes along `down`."""
+        return _along(points - self.eyes, self.down)
+
+
+def _along(ways: Points, axis: Points) -> FloatArray:
+    """Return how long (…, B) ways are along (B,) unit vectors."""
+    length: FloatArray = ways.real * axis.real
+    length += ways.imag * axis.imag
+    return length
 
 
 @lru_cache(maxsize=64)
@@ -124,66 +125,100 @@ def _side_points(cut: Cut) -> FloatArray:
     return flat
 
 
-def _middle(landmarks: Sequence[complex], axes: _Axes, cut: Cut) -> list[complex]:
-    """Return the 4 control points over bridge, tip of the nose, lips and chin."""
-    root_xy, tip_xy, chin_xy = landmarks[27], landmarks[30], landmarks[8]
+def _worn_points(landmarks: FloatArray, frames: Sequence[FaceFrame], cuts: Sequence[Cut]) -> Points:
+    """Return the (B, 4, 7) control points of masks that cover nose, mouth and chin."""
+    axes = _Axes.of(frames)
+    points = np.ascontiguousarray(landmarks.view(np.complex128)[..., 0].T)
+    edge_deg, bridge, cheek, bulge, overhang = np.array(
+        [(cut.edge_deg, cut.bridge, cut.cheek, cut.bulge, cut.overhang) for cut in cuts]
+    ).T
+    past_jaw = overhang * axes.unit
+    middle = _middle(points, axes, bridge, bulge, past_jaw)
+    laid_by = np.array([_side_points(cut) @ own for cut, own in zip(cuts, landmarks, strict=True)])
+    own = laid_by.view(np.complex128)[..., 0].T.reshape(2, 10, -1)
+    sides = _sides(middle, own, axes, edge_deg, cheek, past_jaw)
+    # In a turned face the lips stand before the far cheek, and the fabric before them.
+    reach = axes.across(points[48:60])
+    outmost = np.array([-reach.min(axis=0), reach.max(axis=0)])
+    turned = within((_SIGNS * axes.yaw - 0.2) / 0.4, 0.0, 1.0)
+    least = outmost + (LIP_GAP - 0.4 * (1 - turned)) * axes.unit
+    short = np.maximum(least - _SIGNS * axes.across(sides[:, 2, 0]), 0)
+    sides[:, 2, 0] += _SIGNS * short * axes.right
+    control = np.empty((len(frames), 4, 7), np.complex128)
+    control[..., 2::-1], control[..., 4:] = sides.transpose(0, 3, 1, 2)
+    control[..., 3] = middle.T
+    return control
+
+
+def _middle(
+    points: Points, axes: _Axes, bridge: FloatArray, bulge: FloatArray, past_jaw: FloatArray
+) -> Points:
+    """Return the (4, B) control points over bridge, tip of the nose, lips and chin, of (68, B) points."""
+    root_xy, tip_xy, chin_xy = points[27], points[30], points[8]
     # A face that looks sideways shows how far the fabric stands off its nose.
-    forward = math.sin(axes.yaw) * axes.unit * cut.bulge * axes.right
+    forward = np.sin(axes.yaw) * axes.unit * bulge * axes.right
     # On a face that looks up the nose's root stands level with the eyes, and would hide the far one.
-    root, tip = axes.along(root_xy), axes.along(tip_xy)
-    down_nose = (ROOT_GAP * axes.unit - root) / max(tip - root, 1e-6)
-    bridge = root_xy + min(max(down_nose, cut.bridge), 0.75) * (tip_xy - root_xy)
-    lips = (landmarks[51] + landmarks[57] + landmarks[62] + landmarks[66]) / 4
-    chin = chin_xy + cut.overhang * axes.unit * (chin_xy - lips) / max(abs(chin_xy - lips), 1e-9)
-    upper, nose, mouth = bridge + 0.3 * forward, tip_xy + forward, lips + forward
+    root, tip = axes.along(points[[27, 30]])
+    down_nose = (ROOT_GAP * axes.unit - root) / np.maximum(tip - root, 1e-6)
+    crossed = root_xy + np.minimum(np.maximum(down_nose, bridge), 0.75) * (tip_xy - root_xy)
+    lips = (points[51] + points[57] + points[62] + points[66]) / 4
+    outwards = chin_xy - lips
+    chin = chin_xy + past_jaw * outwards / np.maximum(np.abs(outwards), 1e-9)
+    upper, nose, mouth = crossed + 0.3 * forward, tip_xy + forward, lips + forward
     # Fabric is stretched: seen from the side it runs straight from nose to chin where the lips lie behind.
     share = (V_KNOTS[2] - V_KNOTS[1]) / (V_KNOTS[3] - V_KNOTS[1])
-    behind = nose + share * (chin - nose) - mouth
-    ahead = math.copysign(1.0, axes.yaw) if axes.yaw else 0.0
-    away = behind.real * axes.right.real + behind.imag * axes.right.imag
-    return [upper, nose, mouth + ahead * max(0.0, ahead * away) * axes.right, chin]
+    ahead = np.sign(axes.yaw)
+    away = ahead * _along(nose + share * (chin - nose) - mouth, axes.right)
+    return np.array([upper, nose, mouth + ahead * np.maximum(away, 0) * axes.right, chin])
 
 
-def _side(
-    centre: Sequence[complex], own: Sequence[complex], axes: _Axes, cut: Cut, side: int
-) -> list[list[complex]]:
-    """Return 4 rows of 3 control points of one side, from the nose outwards.
+def _sides(
+    middle: Points, own: Points, axes: _Axes, edge_deg: FloatArray, cheek: FloatArray, past_jaw: FloatArray
+) -> Points:
+    """Return (2, 4, 3, B): of both sides 4 rows of 3 control points, from the nose outwards.
 
     Args:
-        centre: the 4 of the middle column.
-        own: 10 of `_side_points`.
-        side: -1 image-left, 1 image-right.
+        middle: (4, B) of the middle column.
+        own: (2, 10, B) of `_side_points`.
+        edge_deg, cheek: (B,) of the cuts.
+        past_jaw: (B,) pixels by which the masks reach past the jaw line.
     """
     # The mask lies on a round head: angles from the nose become fractions of the way to the silhouette.
-    near, middle, edge = (_seen_fraction(share * cut.edge_deg, side * axes.yaw) for share in COLUMN_SHARES)
-    points = [
-        [start + share * (end - start) for share in (near, middle, 1 - (1 - edge) * inset)]
-        for start, end, inset in zip(centre, own[_RIM], _INSET, strict=True)
-    ]
+    shares = np.empty((2, 4, 3, len(edge_deg)))
+    shares[...] = _seen_fractions(edge_deg, _SIGNS * axes.yaw).transpose(1, 0, 2)[:, None]
+    edge = shares[:, :, 2]
+    edge -= 1
+    edge *= _INSET
+    edge += 1
+    points = middle[:, None] + shares * (own[:, _RIM] - middle)[:, :, None]
     # Nostril and mouth tell better than the round head where the middle of this side is.
-    points[1][0] = (points[1][0] + 1.6 * own[_ALA] - 0.6 * centre[1]) / 2
-    points[2][0] = (points[2][0] + own[_CORNER]) / 2
-    points[3][:2] = own[_CHIN]
-    for column, point in enumerate(points[3]):
-        outwards = point - axes.mouth
-        points[3][column] += cut.overhang * axes.unit * outwards / max(abs(outwards), 1e-6)
-    outer, inner = (axes.along(lid) for lid in own[_LIDS])
-    for column, lid in enumerate((inner, outer, outer)):
-        upper = here = axes.along(points[0][column])
-        if column < 2:
-            here = cut.cheek * axes.along(points[1][column]) + (1 - cut.cheek) * lid
-        points[0][column] += (max(here, lid + LID_GAP * axes.unit) - upper) * axes.down
+    points[:, 1, 0] = (points[:, 1, 0] + 1.6 * own[:, _ALA] - 0.6 * middle[1]) / 2
+    points[:, 2, 0] = (points[:, 2, 0] + own[:, _CORNER]) / 2
+    points[:, 3, :2] = own[:, _CHIN]
+    outwards = points[:, 3] - axes.mouth
+    points[:, 3] += past_jaw * outwards / np.maximum(np.abs(outwards), 1e-6)
+    lids = axes.along(own[:, _LIDS])
+    # Rows: the upper edge, then the next, of which the outermost column tells nothing.
+    upper, below = axes.along(points[:, :2]).swapaxes(0, 1)
+    here = upper.copy()
+    here[:, :2] = cheek * below[:, :2] + (1 - cheek) * lids[:, :2]
+    points[:, 0] += (np.maximum(here, lids + LID_GAP * axes.unit) - upper) * axes.down
     return points
 
 
-def _seen_fraction(angle_deg: float, yaw_away: float) -> float:
-    """Return where a point around the head is seen, from the middle line at 0 to the face's silhouette at 1.
+def _seen_fractions(edge_deg: FloatArray, yaw_away: FloatArray) -> FloatArray:
+    """Return where the columns beside the middle are seen, from the middle line at 0 to the silhouette at 1.
 
     Args:
-        angle_deg: the point's angle from the nose, 0 to `JAW_DEG`.
-        yaw_away: how far the head is turned to the point's side, radians; negative shows more of that side.
+        edge_deg: (B,) angle of the side edge around the head, from the nose, 0 to `JAW_DEG`.
+        yaw_away: (S, B) how far the head is turned to either side, radians; negative shows more of that side.
+
+    Returns:
+        (3, S, B) of the columns of `COLUMN_SHARES`.
     """
-    silhouette = min(math.radians(JAW_DEG) + yaw_away, math.pi / 2)
-    point = min(math.radians(angle_deg) + yaw_away, math.pi / 2)
-    middle = math.sin(yaw_away)
-    return (math.sin(point) - middle) / max(math.sin(silhouette) - middle, 1e-3)
+    angles = np.radians(np.multiply.outer((*COLUMN_SHARES, 0.0), edge_deg))
+    angles[3] = math.radians(JAW_DEG)
+    sines = np.sin(np.minimum(angles[:, None] + yaw_away, math.pi / 2))
+    sines -= np.sin(yaw_away)
+    fractions: FloatArray = sines[:3] / np.maximum(sines[3], 1e-3)
+    return fractions

@@ -11,39 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, GrayImage, ImageBgr
+from common.errors import UndrawableFace
 from common.jpeg_compression import JpegCompression
 from workers.masks.compress import compress
-from workers.masks.frame import FaceFrame, read_frame
-from workers.masks.judge import judge_landmarks, judge_mesh
-from workers.masks.light import Light, read_light
-from workers.masks.loops import lay_loops, loop_color
-from workers.masks.mesh import lay_mesh
-from workers.masks.optics import Optics, read_optics
+from workers.masks.fitting import Box, Wearer, WornMask, fit_masks
+from workers.masks.loops import loop_color
 from workers.masks.planes import Field, shares, wide
-from workers.masks.pose import Pose, read_pose
-from workers.masks.render import Box, Picture, WornMask, render, throw_shadow
-from workers.masks.shading import with_sides
-from workers.masks.shadow import skin_outline
+from workers.masks.pose import Pose
+from workers.masks.reading import FaceReading
+from workers.masks.render import Picture, render, throw_shadow
 from workers.masks.spec import MaskSpec
 from workers.masks.straps import tie_loop
-
-
-@dataclass(frozen=True, slots=True)
-class FaceReading:
-    """What every mask on a face starts from, whichever it is.
-
-    Attributes:
-        frame, pose: the face's axes and turn.
-        light: on the face, before a mask's sides are asked.
-        optics: of the photograph there.
-        skin: (N, 2) outline of face and neck, pixels.
-    """
-
-    frame: FaceFrame
-    pose: Pose
-    light: Light
-    optics: Optics
-    skin: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +104,7 @@ def paint(
     *,
     limit_xyxy: tuple[float, float, float, float] | None = None,
     light_from: ImageBgr | None = None,
+    compression: JpegCompression | None = None,
 ) -> Box:
     """Draw a mask into an image in place, and return the x1, y1, x2, y2 outside which nothing changed.
 
@@ -135,70 +114,45 @@ def paint(
         landmarks, mask_spec, rng, limit_xyxy: as in `draw`.
         light_from: the image before any mask was painted, from which light, sharpness and noise are read;
             default the canvas.
+        compression: as in `paint_mask`.
 
     Raises:
         UndrawableFace: before any pixel is touched.
     """
-    return paint_mask(
-        canvas_bgr, alpha, landmarks, mask_spec, rng, limit_xyxy=limit_xyxy, light_from=light_from
-    ).changed
+    _check_images(canvas_bgr, alpha)
+    source = canvas_bgr if light_from is None else light_from
+    (worn,) = fit_masks(source, [Wearer(np.asarray(landmarks, np.float64), mask_spec, limit_xyxy)])
+    if isinstance(worn, UndrawableFace):
+        raise worn
+    return paint_mask(canvas_bgr, alpha, worn, rng, compression).changed
 
 
 def paint_mask(
     canvas_bgr: ImageBgr,
     alpha: GrayImage,
-    landmarks: FloatArray,
-    mask_spec: MaskSpec,
+    worn: WornMask,
     rng: np.random.Generator,
-    *,
-    limit_xyxy: tuple[float, float, float, float] | None = None,
-    light_from: ImageBgr | None = None,
     compression: JpegCompression | None = None,
-    reading: FaceReading | None = None,
 ) -> PaintedMask:
-    """Draw a mask into an image in place, and return what was painted; everything as in `paint`.
+    """Draw a mask into an image in place, and return what was painted.
 
-    With `compression`, that of the JPEG whose pixels the canvas has, the mask shows the same blocks as they do.
-    `reading` is what another mask on the same face of the same `light_from` was painted by.
+    Args:
+        canvas_bgr: (H, W, 3) uint8; changed where the mask covers it, and darkened where its shadow falls.
+        alpha: (H, W) uint8; the mask's cover is added to what is there.
+        worn: of `fit_masks`, by the image before any mask was painted.
+        rng: gives folds, weave and noise.
+        compression: of the JPEG whose pixels the canvas has; the mask shows the same blocks as they do.
     """
-    _check_images(canvas_bgr, alpha)
-    points = np.asarray(landmarks, dtype=np.float64)
-    if reading is None:
-        frame = judge_landmarks(points)
-        pose = read_pose(points, frame.yaw)
-    else:
-        frame, pose = reading.frame, reading.pose
-    mesh = lay_mesh(points, frame, pose, mask_spec)
-    limit = _whole_pixels(limit_xyxy or default_limit(points), canvas_bgr.shape[1], canvas_bgr.shape[0])
-    judge_mesh(mesh, frame, limit)
-    source = canvas_bgr if light_from is None else light_from
-    if reading is None:
-        light = read_light(source, points, frame, pose)
-        optics, skin = read_optics(source, frame), skin_outline(points, frame)
-        reading = FaceReading(frame, pose, light, optics, skin)
-    light = reading.light
-    patches = light.patches_at(mesh.points)
-    if mask_spec.wear != "hanging":
-        light = with_sides(light, mesh, frame, patches)
-    worn = WornMask(
-        spec=mask_spec,
-        frame=frame,
-        mesh=mesh,
-        loops=lay_loops(source, points, frame, mesh, mask_spec),
-        light=light,
-        patches=patches,
-        optics=reading.optics,
-        skin=reading.skin,
-    )
-    window = _window(worn, limit)
-    around = _grown(window, worn.shadow_px, limit)
+    window = _window(worn)
+    around = _grown(window, worn.shadow_px, worn.limit)
     picture = render(worn, window, rng)
     _darken(_part(canvas_bgr, around), throw_shadow(worn, picture.cover, window, around))
-    color = loop_color(mask_spec)
+    color = loop_color(worn.spec)
+    unit, blur_px = worn.reading.frame.unit, worn.reading.optics.blur_px
     ties = [
         tied
         for loop in worn.loops
-        if (tied := tie_loop(canvas_bgr, loop, color, light, frame.unit, worn.optics.blur_px, limit))
+        if (tied := tie_loop(canvas_bgr, loop, color, worn.light, unit, blur_px, worn.limit))
     ]
     covers = [(window, _blend(_part(canvas_bgr, window), picture)), *ties]
     for box, cover in covers:
@@ -207,7 +161,7 @@ def paint_mask(
     whole, cover = _united(covers)
     if compression is not None:
         compress(canvas_bgr, whole, cover, compression)
-    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, reading)
+    return PaintedMask(_hull([around, *(box for box, _ in ties)]), whole, cover, worn.reading)
 
 
 def _hull(boxes: Sequence[Box]) -> Box:
@@ -253,40 +207,13 @@ def _grown(box: Box, by: int, limit: Box) -> Box:
     return max(x1 - by, limit[0]), max(y1 - by, limit[1]), min(x2 + by, limit[2]), min(y2 + by, limit[3])
 
 
-def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
-    """Return x1, y1, x2, y2 around a face: its points and forehead, grown by half of that on each side.
-
-    Args:
-        landmarks: (68, 2) x, y in pixels, iBUG order.
-    """
-    frame = read_frame(landmarks)
-    # From brows to hairline a face is about 0.9 of the distance between the eyes.
-    forehead = landmarks[17:27] - 0.9 * frame.unit * frame.down
-    points = np.concatenate([landmarks, forehead])
-    low, high = points.min(axis=0), points.max(axis=0)
-    grow = (high - low) / 2
-    (x1, y1), (x2, y2) = (low - grow).tolist(), (high + grow).tolist()
-    return x1, y1, x2, y2
-
-
-def _window(worn: WornMask, limit: Box) -> Box:
-    """Return the part of `limit` that mask and loops can touch."""
+def _window(worn: WornMask) -> Box:
+    """Return the part of the limit that mask and loops can touch."""
     left, top, right, bottom = worn.mesh.box
-    margin = worn.margin_px
+    margin, limit = worn.margin_px, worn.limit
     x1, y1 = math.floor(left) - margin, math.floor(top) - margin
     x2, y2 = math.ceil(right) + margin + 1, math.ceil(bottom) + margin + 1
     return max(x1, limit[0]), max(y1, limit[1]), min(x2, limit[2]), min(y2, limit[3])
-
-
-def _whole_pixels(limit_xyxy: tuple[float, float, float, float], width: int, height: int) -> Box:
-    """Return the pixels that lie wholly in a box and in the image; maxima exclusive."""
-    x1, y1, x2, y2 = limit_xyxy
-    return (
-        max(0, math.ceil(x1)),
-        max(0, math.ceil(y1)),
-        min(width, math.floor(x2)),
-        min(height, math.floor(y2)),
-    )
 
 
 def _check_images(canvas_bgr: ImageBgr, alpha: GrayImage) -> None:

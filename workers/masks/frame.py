@@ -70,8 +70,18 @@ class FaceFrame:
 
 def read_frame(landmarks: FloatArray) -> FaceFrame:
     """Return the frame of (68, 2) finite points, x, y in iBUG order; a collapsed face has unit 0."""
-    # Plain numbers from here: on two of them NumPy takes ten times as long.
-    (lx, ly), (rx, ry), (mx, my), *ends = (_PARTS @ landmarks).tolist()
+    return read_frames(landmarks[None])[0]
+
+
+def read_frames(landmarks: FloatArray) -> list[FaceFrame]:
+    """Return the frames of B faces from (B, 68, 2) points."""
+    return [_frame(parts) for parts in (_PARTS @ landmarks).tolist()]
+
+
+def _frame(parts: list[list[float]]) -> FaceFrame:
+    """Return the frame of a face from the six points of `_PARTS`."""
+    # Plain numbers: on two of them NumPy takes ten times as long.
+    (lx, ly), (rx, ry), (mx, my), *ends = parts
     ex, ey = (lx + rx) / 2, (ly + ry) / 2
     reach = math.hypot(mx - ex, my - ey)
     dx, dy = ((mx - ex) / reach, (my - ey) / reach) if reach > 0 else (0.0, 1.0)
@@ -79,11 +89,12 @@ def read_frame(landmarks: FloatArray) -> FaceFrame:
     left_end, bridge, right_end = (dy * x - dx * y for x, y in ends)
     width = right_end - left_end
     asymmetry = (2 * bridge - left_end - right_end) / width if width > 0 else 0.0
+    eyes, mouth, right, down = np.array(((ex, ey), (mx, my), (dy, -dx), (dx, dy)))
     return FaceFrame(
-        eyes=np.array((ex, ey)),
-        mouth=np.array((mx, my)),
-        right=np.array((dy, -dx)),
-        down=np.array((dx, dy)),
+        eyes=eyes,
+        mouth=mouth,
+        right=right,
+        down=down,
         unit=unit,
         height=HEIGHT_PER_UNIT * unit,
         yaw=math.asin(min(max(YAW_GAIN * asymmetry, -0.98), 0.98)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -41,21 +43,19 @@ def terms(normals: FloatArray) -> FloatArray:
 
 
 def head_normals(
-    across: FloatArray, along: FloatArray, turn: FloatArray
+    across: FloatArray, along: FloatArray, turns: FloatArray, counts: npt.NDArray[np.intp]
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Return (N, 3) normals of a head-like ellipsoid as seen at (N,) places, and (N,) whether it is there.
+    """Return (N, 3) normals of head-like ellipsoids as seen at (N,) places, and (N,) whether they are there.
 
     Args:
-        across, along: places from between the eyes, in distances between the pupils.
-        turn: (3, 3) from the head's axes to those of the face as seen.
+        across, along: places from between the eyes, in distances between the pupils, head after head.
+        turns: (B, 3, 3) from each head's axes to those of the face as seen.
+        counts: (B,) how many of the places are each head's.
     """
-    centre_x, centre_y, _ = (turn @ HEAD_CENTRE).tolist()
-    form = (turn * _FORM) @ turn.T
-    (xx, xy, xz), (_, yy, yz), (_, _, zz) = form.tolist()
-    place = np.empty((3, across.size))
-    x, y, z = place
-    np.subtract(across, centre_x, out=x)
-    np.subtract(along, centre_y, out=y)
+    form = (turns * _FORM) @ turns.transpose(0, 2, 1)
+    heads = np.concatenate([(turns @ HEAD_CENTRE)[:, :2], form.reshape(-1, 9)], axis=1)
+    centre_x, centre_y, xx, xy, xz, _, yy, yz, _, _, zz = heads.T.repeat(counts, axis=1)
+    x, y = across - centre_x, along - centre_y
     # The nearer root of form_zz z^2 + 2 b z + c = 0.
     b = xz * x
     b += yz * y
@@ -67,36 +67,48 @@ def head_normals(
     c *= zz
     inside = b * b
     inside -= c
-    np.sqrt(np.maximum(inside, 0), out=z)
+    z = np.sqrt(np.maximum(inside, 0))
     z -= b
     z /= zz
-    normals = form @ place
-    squared = np.einsum("in,in->n", normals, normals)
+    normals = np.empty((3, across.size))
+    for normal, (by_x, by_y, by_z) in zip(normals, ((xx, xy, xz), (xy, yy, yz), (xz, yz, zz)), strict=True):
+        np.multiply(by_x, x, out=normal)
+        normal += by_y * y
+        normal += by_z * z
+    squared = normals[0] * normals[0]
+    squared += normals[1] * normals[1]
+    squared += normals[2] * normals[2]
     normals /= np.sqrt(np.maximum(squared, 1e-18, out=squared), out=squared)
     return normals.T, inside > 0
 
 
-def fit_light(normals: FloatArray, values: FloatArray, trust: FloatArray) -> FloatArray:
-    """Return the (9,) light that gives skin with these normals these brightnesses, 1 where it is typical.
+def fit_terms(
+    system: FloatArray, values: FloatArray, trust: FloatArray, ordered: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the (B, 9) lights that give skin these brightnesses, 1 where it is typical, and what they give it.
 
     Args:
-        normals: (N, 3) unit vectors.
+        system: (N, 9) `terms` of the normals, face after face.
         values: (N,) luminance over that of typical skin.
         trust: (N,) weights.
+        ordered: the values of each face, at least one, sorted.
+
+    Returns:
+        Lights, and (N,) what they say the values are.
     """
-    return fit_terms(terms(normals), values, trust, np.sort(values))
+    ends = np.cumsum([len(own) for own in ordered]).tolist()
+    fits, fitted = np.empty((len(ordered), 9)), np.empty(len(values))
+    for face, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        here = slice(start, end)
+        # As if the face were alone: the last bits of a product may depend on how far its rows are apart.
+        by_term = np.ascontiguousarray(system.T[:, here])
+        fits[face] = _fit(by_term, values[here], trust[here], ordered[face])
+        np.matmul(fits[face], by_term, out=fitted[here])
+    return fits, fitted
 
 
-def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered: FloatArray) -> FloatArray:
-    """Return what `fit_light` does, from what its caller needs as well.
-
-    Args:
-        system: (N, 9) terms of the normals.
-        values, trust: as there.
-        ordered: (N,) the values, sorted.
-    """
-    if not len(values):
-        return _PRIOR.copy()
+def _fit(by_term: FloatArray, values: FloatArray, trust: FloatArray, ordered: FloatArray) -> FloatArray:
+    """Return the (9,) light on one face; (9, N) terms."""
     # Eyes, brows, beard and glasses are dark, teeth and glints bright: neither tells of the light.
     least, most = (ordered[place_of(share, len(ordered))] for share in _SKIN_RANKS)
     keep = (values > least) & (values < most)
@@ -105,7 +117,7 @@ def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered
     # What is not believed has no weight: cheaper than to copy the rest.
     weight = trust * keep
     ridge = _RIDGE * float(weight.sum())
-    by_term, fit = system.T, _PRIOR
+    fit = _PRIOR
     for is_first in (True, False):
         believed = weight
         if not is_first:
@@ -116,7 +128,7 @@ def fit_terms(system: FloatArray, values: FloatArray, trust: FloatArray, ordered
             error += 1
             believed = np.divide(weight, error, out=error)
         weighted = by_term * believed
-        gram = weighted @ system
+        gram = weighted @ by_term.T
         gram.reshape(-1)[::10] += ridge
         right = weighted @ values
         right += ridge * _PRIOR

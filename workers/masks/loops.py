@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from workers.masks.colors import bgr_of
-from workers.masks.frame import FaceFrame, as_plain, averages
-from workers.masks.mesh import Mesh
+from workers.masks.frame import FaceFrame, averages
+from workers.masks.light import Light, skin_at
+from workers.masks.mesh import Meshes
 from workers.masks.planes import within
 from workers.masks.spec import MaskSpec
 from workers.masks.wearing import hanging_side
@@ -26,7 +27,6 @@ STEPS = 8
 _T = np.linspace(0, 1, STEPS)
 # Start, middle and end in the points of a quadratic curve.
 _CURVE = np.stack([(1 - _T) ** 2, 2 * _T * (1 - _T), _T**2]).astype(np.complex128)
-_THIRDS = np.full(3, 1 / 3)
 # The cheeks below the eyes tell what skin is here; a cross of five pixels tells skin from an eyelash.
 _CHEEKS = averages((41, 31), (46, 35), (40, 31), (47, 35))
 _CROSS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
@@ -41,83 +41,148 @@ class Loop:
     Attributes:
         bands: (B, STEPS, 2) x, y in pixels from the mask to the ear.
         seen: (B, STEPS) how much of them can be seen there, 0..1; hair hides them.
+        lit: what the skin along them gets of the light, typical skin 1.
     """
 
     bands: FloatArray
     seen: FloatArray
+    lit: float
+
+
+_Control = tuple[complex, complex, complex]
 
 
 def lay_loops(
-    image_bgr: ImageBgr, landmarks: FloatArray, frame: FaceFrame, mesh: Mesh, spec: MaskSpec
-) -> list[Loop]:
-    """Return the loops that can be seen.
+    image_bgr: ImageBgr,
+    landmarks: FloatArray,
+    frames: Sequence[FaceFrame],
+    meshes: Meshes,
+    specs: Sequence[MaskSpec],
+    lights: Sequence[Light],
+) -> list[list[Loop]]:
+    """Return the loops that can be seen of each of B masks.
 
     Args:
         image_bgr: (H, W, 3) uint8, in which bare skin and hair are told apart.
-        landmarks: (68, 2) x, y in pixels, iBUG order.
-        frame, mesh: of the same face.
-        spec: an `N95` has two straps around the head instead of loops.
+        landmarks: (B, 68, 2) x, y in pixels, iBUG order.
+        frames, meshes, lights: of the same faces.
+        specs: an `N95` has two straps around the head instead of loops.
     """
-    if spec.wear == "hanging":
-        return _hanging_loop(landmarks, frame, mesh)
-    starts, ends = [], []
-    points, corners = as_plain(landmarks), as_plain(mesh.corners)
-    right, down = as_plain(np.array([frame.right, frame.down]))
+    control: list[_Control] = []
+    sizes: list[list[int]] = []
+    corners = meshes.points[:, [0, -1, 0, -1], [0, 0, -1, -1]].view(np.complex128)[..., 0].tolist()
+    # The ears and the points of the cheeks before them.
+    ends = landmarks[:, [0, 2, 16, 14]].view(np.complex128)[..., 0].tolist()
+    for face, (frame, spec) in enumerate(zip(frames, specs, strict=True)):
+        curves = _hanging_curves if spec.wear == "hanging" else _curves
+        own = curves(ends[face], corners[face], frame, spec)
+        # Two small boxes of a large face, one of a small one.
+        size = 2 if frame.unit > TOGETHER_UNIT_PX or spec.wear == "hanging" else max(1, len(own))
+        sizes.append([size] * (len(own) // size))
+        control += own
+    if not control:
+        return [[] for _ in frames]
+    bands = (np.array(control) @ _CURVE).view(np.float64).reshape(-1, STEPS, 2)
+    whose = np.repeat(np.arange(len(frames)), [sum(own) for own in sizes])
+    seen = _seen(image_bgr, landmarks, bands, whose, [max(1.0, 0.03 * frame.unit) for frame in frames])
+    hanging = [spec.wear == "hanging" for spec in specs]
+    if any(hanging):
+        seen[np.array(hanging)[whose]] = 1
+    lit = skin_at(lights, bands, whose).mean(axis=1).tolist()
+    loops: list[list[Loop]] = []
+    first = 0
+    for own_sizes in sizes:
+        loops.append([])
+        for size in own_sizes:
+            here = slice(first, first + size)
+            loops[-1].append(Loop(bands[here], seen[here], sum(lit[here]) / size))
+            first += size
+    return loops
+
+
+def _curves(
+    ends: Sequence[complex], corners: Sequence[complex], frame: FaceFrame, spec: MaskSpec
+) -> list[_Control]:
+    """Return the bands of both sides, or of the one that is seen, two each.
+
+    Args:
+        ends: ear and cheek of the image-left side, then of the other.
+        corners: of the mask: upper left, lower left, upper right, lower right.
+    """
+    right, down = complex(*frame.right.tolist()), complex(*frame.down.tolist())
     middle = sum(corners) / 4
     # From a little inside the fabric, so that no gap opens at the soft edge.
-    inside = [corner + 0.06 * (middle - corner) for corner in corners]
+    starts = [corner + 0.06 * (middle - corner) for corner in corners]
     sine = math.sin(frame.yaw)
-    for side, ear_number, cheek_number in ((-1, 0, 2), (1, 16, 14)):
+    sag = 0.04 * frame.unit * down
+    curves = []
+    for side, (ear, cheek), (upper, lower) in (
+        (-1, ends[:2], starts[:2]),
+        (1, ends[2:], starts[2:]),
+    ):
         if side * frame.yaw > FAR_SIDE_YAW:
             continue
-        ear, cheek = points[ear_number], points[cheek_number]
         # A face that looks away shows more of this side: the ear's back lies further out.
         out = side * frame.unit * (0.03 + 0.35 * max(0.0, -side * sine)) * right
         if spec.mask_type == "N95":
-            ends += [ear + out - 0.35 * frame.unit * down, cheek + 0.5 * out]
+            high, low = ear + out - 0.35 * frame.unit * down, cheek + 0.5 * out
         else:
-            ear_line = cheek - ear
-            ends += [ear + 0.12 * ear_line + out, ear + 0.62 * ear_line + 0.5 * out]
-        starts += inside[:2] if side < 0 else inside[2:]
-    if not starts:
-        return []
-    bands = _bend(starts, ends, [0.04 * frame.unit * down] * len(starts))
-    seen = _seen(image_bgr, landmarks, bands, frame)
-    # Two small boxes of a large face, one of a small one.
-    size = 2 if frame.unit > TOGETHER_UNIT_PX else len(bands)
+            high, low = ear + 0.12 * (cheek - ear) + out, ear + 0.62 * (cheek - ear) + 0.5 * out
+        curves += [_sagging(upper, high, sag), _sagging(lower, low, sag)]
+    return curves
+
+
+def _hanging_curves(
+    ends: Sequence[complex], corners: Sequence[complex], frame: FaceFrame, _: MaskSpec
+) -> list[_Control]:
+    """Return both sides of the loop from which a mask hangs, and the free one at its lower end; as `_curves`."""
+    side = hanging_side(frame)
+    right, down = complex(*frame.right.tolist()), complex(*frame.down.tolist())
+    top = ends[2 if side > 0 else 0] + side * 0.05 * frame.unit * right - 0.02 * frame.unit * down
+    upper_right, upper_left, lower_right, lower_left = corners
+    below = (lower_right + lower_left) / 2 + 0.55 * frame.unit * down
+    outwards = 0.25 * (upper_right - upper_left)
     return [
-        Loop(bands[first : first + size], seen[first : first + size]) for first in range(0, len(bands), size)
+        _sagging(upper_right, top, outwards),
+        _sagging(upper_left, top, -0.2 * outwards),
+        _sagging(lower_right, below, outwards),
+        _sagging(lower_left, below, -outwards),
     ]
 
 
-def _hanging_loop(landmarks: FloatArray, frame: FaceFrame, mesh: Mesh) -> list[Loop]:
-    """Return both sides of the loop from which a mask hangs, and the free one at its lower end."""
-    side = hanging_side(frame)
-    right, down, ear = as_plain(np.array([frame.right, frame.down, landmarks[16 if side > 0 else 0]]))
-    top = ear + side * 0.05 * frame.unit * right - 0.02 * frame.unit * down
-    upper_right, upper_left, lower_right, lower_left = starts = as_plain(mesh.corners)
-    below = (lower_right + lower_left) / 2 + 0.55 * frame.unit * down
-    outwards = 0.25 * (upper_right - upper_left)
-    bands = _bend(starts, [top, top, below, below], [outwards, -0.2 * outwards, outwards, -outwards])
-    return [Loop(bands[:2], np.ones((2, STEPS))), Loop(bands[2:], np.ones((2, STEPS)))]
+def _sagging(start: complex, end: complex, sag: complex) -> _Control:
+    """Return start, middle and end of a curve that hangs through by about half of `sag`."""
+    return start, (start + end) / 2 + sag, end
 
 
-def _seen(image_bgr: ImageBgr, landmarks: FloatArray, bands: FloatArray, frame: FaceFrame) -> FloatArray:
-    """Return (B, STEPS) how much can be seen of bands (B, STEPS, 2): once under hair they stay there."""
-    colors = _colors_at(
-        image_bgr, np.concatenate([_CHEEKS @ landmarks, bands.reshape(-1, 2)]), max(1.0, 0.03 * frame.unit)
-    )
-    skin = np.maximum(colors[:4].sum(axis=0) / 4, 4.0)
-    ratio = np.maximum(colors[4:], 2.0)
-    ratio /= skin
+def _seen(
+    image_bgr: ImageBgr,
+    landmarks: FloatArray,
+    bands: FloatArray,
+    whose: npt.NDArray[np.intp],
+    reach: Sequence[float],
+) -> FloatArray:
+    """Return (N, STEPS) how much can be seen of bands (N, STEPS, 2): once under hair they stay there.
+
+    Args:
+        whose: (N,) which face's they are.
+        reach: pixels around a place that count, of each face.
+    """
+    reaches = np.array(reach)
+    cheeks = _colors_at(image_bgr, _CHEEKS @ landmarks, reaches)
+    skin = np.maximum(cheeks.sum(axis=1) / 4, 4.0)
+    ratio = np.maximum(_colors_at(image_bgr, bands, reaches[whose]), 2.0)
+    ratio /= skin[whose, None]
     np.log(ratio, out=ratio)
     # Shade takes all colours alike; hair, sky and wall differ in hue or by far in brightness.
-    mean = ratio @ _THIRDS
-    ratio -= mean[:, None]
-    hue = np.abs(ratio, out=ratio).max(axis=1)
+    blue, green, red = ratio[..., 0], ratio[..., 1], ratio[..., 2]
+    mean = (blue + green + red) / 3
+    ratio -= mean[..., None]
+    np.abs(ratio, out=ratio)
+    hue = np.maximum(np.maximum(blue, green), red)
     mean += 0.1
     unlike = np.maximum(hue / 0.30, np.abs(mean, out=mean) / 0.75)
-    like = within(1.6 - unlike, 0, 1).reshape(bands.shape[:2])
+    like = within(1.6 - unlike, 0, 1)
     # It leaves the mask in the open; then the least so far counts, softened.
     like[:, :2] = np.maximum(like[:, :2], 0.6)
     least = np.minimum.accumulate(like, axis=1)
@@ -128,13 +193,14 @@ def _seen(image_bgr: ImageBgr, landmarks: FloatArray, bands: FloatArray, frame: 
     return seen
 
 
-def _colors_at(image_bgr: ImageBgr, points: FloatArray, reach: float) -> FloatArray:
-    """Return the (N, 3) mean colours of crosses on (N, 2) points; beyond the image those of its border."""
-    places = points[:, None] + reach * _CROSS
+def _colors_at(image_bgr: ImageBgr, points: FloatArray, reach: FloatArray) -> FloatArray:
+    """Return the (N, M, 3) mean colours of crosses, (N,) wide, on (N, M, 2) points; beyond the image its border's."""
+    places = points[:, :, None] + reach[:, None, None, None] * _CROSS
     np.rint(places, out=places)
     height, width = image_bgr.shape[:2]
     rows, columns = within(places[..., 1], 0, height - 1), within(places[..., 0], 0, width - 1)
-    mean: FloatArray = image_bgr[rows.astype(np.intp), columns.astype(np.intp)].sum(axis=1) / 5
+    found = image_bgr[rows.astype(np.intp), columns.astype(np.intp)]
+    mean: FloatArray = found.sum(axis=2, dtype=np.intp) / 5
     return mean
 
 
@@ -145,11 +211,3 @@ def loop_color(spec: MaskSpec) -> npt.NDArray[np.float32]:
     own = bgr_of(spec.color)
     # Dark masks and cloth come with bands of their own colour.
     return own if spec.mask_type == "cloth" or own.max() < 90 else ELASTIC_BGR
-
-
-def _bend(starts: Sequence[complex], ends: Sequence[complex], sags: Sequence[complex]) -> FloatArray:
-    """Return (B, STEPS, 2) points from B starts to ends that hang through by about half of `sags`."""
-    control = [
-        (start, (start + end) / 2 + sag, end) for start, end, sag in zip(starts, ends, sags, strict=True)
-    ]
-    return (np.array(control) @ _CURVE).view(np.float64).reshape(-1, STEPS, 2)

@@ -1,12 +1,14 @@
-"""The mask as a mesh of points over the face."""
+"""Masks as meshes of points over faces, those of a picture in one go."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from common.arrays import FloatArray
 from workers.masks.anchors import U_KNOTS, V_KNOTS, control_points
@@ -22,62 +24,94 @@ from workers.masks.surface import worn_surface
 GRIDS = ((30.0, (9, 5)), (90.0, (13, 7)), (math.inf, (17, 9)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mesh:
     """A grid of R x C vertices over the face; rows run down the face, columns from image-left to image-right.
 
     Attributes:
         points: (R, C, 2) x, y in pixels.
         depth: (R, C) towards the camera, in units; only its order counts.
-        normals: (R, C, 3) unit vectors along the face's `right`, its `down`, and towards the camera.
+        areas: (R - 1, C - 1) twice the pixels that each cell shows; negative where it is seen from behind.
+        is_folded: whether a part of it is seen from behind, so that another one may hide it.
+        box: least x, least y, largest x and largest y of the vertices, pixels.
+    """
+
+    points: FloatArray
+    depth: FloatArray
+    areas: FloatArray
+    is_folded: bool
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Meshes:
+    """The meshes of B masks, all of R x C vertices.
+
+    Attributes:
+        points: (B, R, C, 2) x, y in pixels.
+        depth: (B, R, C) towards the camera, in units; only its order counts.
+        normals: (B, 3, R, C) unit vectors along the face's `right`, its `down`, and towards the camera.
     """
 
     points: FloatArray
     depth: FloatArray
     normals: FloatArray
 
-    @cached_property
-    def areas(self) -> FloatArray:
-        """(R - 1, C - 1) twice the pixels that each cell shows; negative where it is seen from behind."""
-        places = np.ascontiguousarray(self.points).view(np.complex128)[..., 0]
-        across, down = places[1:, 1:] - places[:-1, :-1], places[1:, :-1] - places[:-1, 1:]
-        areas: FloatArray = (across.conj() * down).imag
-        return areas
-
-    @cached_property
-    def is_folded(self) -> bool:
-        """Whether a part of it is seen from behind, so that another one may hide it."""
-        return bool(self.areas.min() < 0)
-
-    @cached_property
-    def box(self) -> tuple[float, float, float, float]:
-        """Least x, least y, largest x and largest y of the vertices, pixels."""
-        points = self.points.reshape(-1, 2)
-        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        return left, top, right, bottom
-
-    @property
-    def corners(self) -> FloatArray:
-        """(4, 2): upper left, lower left, upper right, lower right."""
-        corners: FloatArray = self.points[[0, -1, 0, -1], [0, 0, -1, -1]]
-        return corners
+    def each(self) -> list[Mesh]:
+        """Return the masks' meshes one by one."""
+        places = self.points.view(np.complex128)[..., 0]
+        areas = cross(places[:, 1:, 1:] - places[:, :-1, :-1], places[:, 1:, :-1] - places[:, :-1, 1:])
+        folded = (areas.min(axis=(1, 2)) < 0).tolist()
+        flat = self.points.reshape(len(places), -1, 2)
+        boxes = np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1).tolist()
+        return [
+            Mesh(points, depth, area, is_folded, (left, top, right, bottom))
+            for points, depth, area, is_folded, (left, top, right, bottom) in zip(
+                self.points, self.depth, areas, folded, boxes, strict=True
+            )
+        ]
 
 
-def lay_mesh(landmarks: FloatArray, frame: FaceFrame, pose: Pose, spec: MaskSpec) -> Mesh:
-    """Return the mesh of a mask on a face.
+def cross(across: npt.NDArray[np.complex128], down: npt.NDArray[np.complex128]) -> FloatArray:
+    """Return the areas that pairs of ways x + yi span; positive where `down` lies clockwise of `across` as seen."""
+    area: FloatArray = across.real * down.imag
+    area -= across.imag * down.real
+    return area
+
+
+def grid_of(unit: float) -> tuple[int, int]:
+    """Return columns and rows of the mesh on a face of this size, pixels between the eyes."""
+    return next(grid for most, grid in GRIDS if unit <= most)
+
+
+def lay_meshes(
+    landmarks: FloatArray,
+    frames: Sequence[FaceFrame],
+    poses: Sequence[Pose],
+    specs: Sequence[MaskSpec],
+    grid: tuple[int, int],
+) -> Meshes:
+    """Return the meshes of masks on B faces.
 
     Args:
-        landmarks: (68, 2) x, y in pixels, iBUG order.
-        frame, pose: the same face's axes and turn.
-        spec: its type gives the cut; offset and rotation move it on the face.
+        landmarks: (B, 68, 2) x, y in pixels, iBUG order.
+        frames, poses: the same faces' axes and turns.
+        specs: their types give the cuts; offset and rotation move them on the face.
+        grid: columns and rows.
     """
-    cut = fitted_cut(spec.mask_type, spec.pattern, spec.tightness)
-    columns, rows = next(grid for most, grid in GRIDS if frame.unit <= most)
-    control = _placed(control_points(landmarks, frame, cut, spec.wear), frame, spec)
-    points = (_spread(columns, rows) @ control.reshape(28, 2)).reshape(rows, columns, 2)
-    surface, normals = worn_surface(cut, spec.wear, U_KNOTS, V_KNOTS, columns, rows)
-    turn = pose.turn()
-    return Mesh(points, surface @ turn[2], normals @ turn.T)
+    columns, rows = grid
+    cuts = [fitted_cut(spec.mask_type, spec.pattern, spec.tightness) for spec in specs]
+    wears = [spec.wear for spec in specs]
+    control = _placed(control_points(landmarks, frames, cuts, wears), frames, specs)
+    points = (_spread(columns, rows) @ control).reshape(-1, rows, columns, 2)
+    worn = [
+        worn_surface(cut, wear, U_KNOTS, V_KNOTS, columns, rows)
+        for cut, wear in zip(cuts, wears, strict=True)
+    ]
+    turns = np.array([pose.turn() for pose in poses])
+    depth = turns[:, 2:] @ np.array([surface for surface, _ in worn])
+    normals = turns @ np.array([normals for _, normals in worn])
+    return Meshes(points, depth.reshape(-1, rows, columns), normals.reshape(-1, 3, rows, columns))
 
 
 @lru_cache(maxsize=4)
@@ -88,13 +122,19 @@ def _spread(columns: int, rows: int) -> FloatArray:
     return matrix
 
 
-def _placed(control: FloatArray, frame: FaceFrame, spec: MaskSpec) -> FloatArray:
-    """Return the control points moved down and turned about the mask's middle."""
-    angle = math.radians(spec.rotation_deg)
-    plain = np.ascontiguousarray(control).view(np.complex128)
-    centre = (plain.item(1, 3, 0) + plain.item(2, 3, 0)) / 2
-    moved = spec.y_offset * frame.height * complex(*frame.down.tolist())
-    turn = complex(math.cos(angle), math.sin(angle))
+def _placed(
+    control: npt.NDArray[np.complex128], frames: Sequence[FaceFrame], specs: Sequence[MaskSpec]
+) -> FloatArray:
+    """Return (B, 28, 2) control points moved down and turned about each mask's middle; (B, 4, 7) x + yi."""
+    turns, moves = [], []
+    for frame, spec in zip(frames, specs, strict=True):
+        angle = math.radians(spec.rotation_deg)
+        turns.append(complex(math.cos(angle), math.sin(angle)))
+        moves.append(spec.y_offset * frame.height * complex(*frame.down.tolist()))
+    turn = np.array(turns)
+    centre = (control[:, 1, 3] + control[:, 2, 3]) / 2
     # About the middle, as one product and one sum.
-    placed: FloatArray = (plain * turn + (centre + moved - centre * turn)).view(np.float64)
-    return placed
+    placed = control.reshape(-1, 28) * turn[:, None]
+    placed += (centre + moves - centre * turn)[:, None]
+    points: FloatArray = placed.view(np.float64).reshape(-1, 28, 2)
+    return points

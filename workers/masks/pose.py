@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.arrays import FloatArray
+from workers.masks.frame import FaceFrame
 
 # Points of a grown head that hardly move with its expression: iBUG number, then x to the image's right,
 # y down, z towards the viewer, millimetres from between the pupils. Put together for this program from
@@ -53,14 +55,20 @@ class Pose:
         return np.array([[cy, 0, sy], [-sp * sy, cp, sp * cy], [-cp * sy, -sp, cp * cy]])
 
 
-def read_pose(landmarks: FloatArray, jaw_yaw: float) -> Pose:
-    """Return the pose of a face by weak perspective: the nearest turn to the best linear map of the model.
+def read_poses(landmarks: FloatArray, frames: Sequence[FaceFrame]) -> list[Pose]:
+    """Return the poses of B faces by weak perspective: the nearest turn to the best linear map of the model.
 
     Args:
-        landmarks: (68, 2) x, y in pixels, iBUG order, of a face that `judge_landmarks` took.
-        jaw_yaw: the yaw that the jaw line shows, radians.
+        landmarks: (B, 68, 2) x, y in pixels, iBUG order, of faces that `judge_landmarks` took.
+        frames: theirs; each has the yaw that the jaw line shows.
     """
-    x, y = _orthonormal(*(_SOLVER @ landmarks).T.tolist())
+    maps = (_SOLVER @ landmarks).transpose(0, 2, 1).tolist()
+    return [_pose(x, y, frame.yaw) for (x, y), frame in zip(maps, frames, strict=True)]
+
+
+def _pose(x: list[float], y: list[float], jaw_yaw: float) -> Pose:
+    """Return the pose whose turn is nearest to a linear map with two rows."""
+    x, y = _orthonormal(x, y)
     # Towards the viewer is positive, so that the axes are left-handed.
     zx, zy, zz = x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]
     yaw, pitch = math.atan2(-zx, zz), -math.asin(min(max(zy, -1.0), 1.0))

@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import cast
 
 import cv2
 import numpy as np
 
-from common.arrays import FloatArray
 from workers.masks.colors import bgr_of
 from workers.masks.fabrics import weave
-from workers.masks.frame import FaceFrame, as_plain
+from workers.masks.fitting import Box, WornMask
+from workers.masks.frame import as_plain
 from workers.masks.grain import add_grain
-from workers.masks.light import LUMA, Light
-from workers.masks.loops import Loop
+from workers.masks.light import LUMA
 from workers.masks.mesh import Mesh
-from workers.masks.optics import Optics
 from workers.masks.planes import Field, blurred, within
 from workers.masks.raster import Raster, rasterise
 from workers.masks.shading import light_fabric
 from workers.masks.shadow import cast_shadow
-from workers.masks.spec import MaskSpec
 
-Box = tuple[int, int, int, int]
 # Which place of the fabric a pixel shows is worked out where eyes are at most this many pixels apart.
 PLACES_UNIT_PX = 18.0
 # Widths of the fabric's picture, pixels: what all masks of a size have in common is kept. The height is 5/8.
 FABRIC_WIDTHS = (48, 64, 96, 128, 176, 256, 352, 448, 640, 1024)
 # A blur below this changes nothing.
 LEAST_BLUR_PX = 0.35
-
-
-@dataclass(frozen=True, slots=True)
-class WornMask:
-    """Everything that decides how a mask looks on one face; `loops` are those that can be seen.
-
-    `patches` are those of the light at the mesh's vertices, (R, C). `skin` is (N, 2), the outline
-    of face and neck on which the mask throws its shadow.
-    """
-
-    spec: MaskSpec
-    frame: FaceFrame
-    mesh: Mesh
-    loops: list[Loop]
-    light: Light
-    patches: Field
-    optics: Optics
-    skin: FloatArray
-
-    @property
-    def edge_px(self) -> float:
-        """The sigma of the mask's soft edge on the cheeks.
-
-        Real masks' edges rise from 10 to 90 % over about 5 pixels (sigma 1.9) where the eyes are 40 apart:
-        the fabric is round there, and the photograph blurred. The roundness grows slower than the face.
-        """
-        blur_px = min(self.optics.blur_px, 0.12 * self.frame.unit)
-        return math.hypot(1.3 * (self.frame.unit / 40) ** 0.4, blur_px)
-
-    @property
-    def rim_px(self) -> float:
-        """The sigma of the edge along jaw and chin, where the fabric ends before neck and background."""
-        blur_px = min(self.optics.blur_px, 0.12 * self.frame.unit)
-        return math.hypot(0.75 * (self.frame.unit / 40) ** 0.4, blur_px)
-
-    @property
-    def margin_px(self) -> int:
-        """How far beyond the mesh the mask may cover a pixel."""
-        return math.ceil(3 * self.edge_px) + 2
-
-    @property
-    def shadow_px(self) -> int:
-        """How far beyond that its shadow may fall."""
-        return math.ceil(0.21 * self.frame.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +52,18 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     """
     x1, y1, x2, y2 = window
     origin_xy, size_wh = (x1, y1), (x2 - x1, y2 - y1)
-    detail = min(1.0, PLACES_UNIT_PX / worn.frame.unit)
+    detail = min(1.0, PLACES_UNIT_PX / worn.reading.frame.unit)
     width, height = fabric_wh = _fabric_size(worn.mesh)
     reach = 3 * worn.edge_px + 1
     raster = rasterise(worn.mesh, origin_xy, size_wh, detail, reach, (width - 1, height - 1))
-    fabric = light_fabric(weave(worn.spec, fabric_wh, rng), worn.mesh, worn.light, worn.patches)
+    fabric = light_fabric(weave(worn.spec, fabric_wh, rng), worn.light, worn.shade)
     # A map of pairs needs no second one, which OpenCV's types do not know.
     color = cv2.remap(
         fabric, raster.places, cast(Field, None), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    if worn.optics.blur_px > LEAST_BLUR_PX:
-        color = blurred(np.asarray(color, np.float32), worn.optics.blur_px)
-    noise = worn.optics.noise * _noise_share(worn)
+    if worn.reading.optics.blur_px > LEAST_BLUR_PX:
+        color = blurred(np.asarray(color, np.float32), worn.reading.optics.blur_px)
+    noise = worn.reading.optics.noise * _noise_share(worn)
     color = add_grain(np.asarray(color, np.float32), noise, worn.light.saturation, rng)
     return Picture(color, _edged(raster, worn))
 
@@ -146,8 +97,8 @@ def throw_shadow(worn: WornMask, fabric: Field, window: Box, around: Box) -> Fie
         (window[0] - around[0], window[1] - around[1]),
         (around[2] - around[0], around[3] - around[1]),
         worn.light.direction,
-        worn.skin - around[:2],
-        worn.frame,
+        worn.reading.skin - around[:2],
+        worn.reading.frame,
     )
 
 

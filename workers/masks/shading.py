@@ -1,8 +1,9 @@
-"""What the light on a face does to the fabric of a mask."""
+"""What the light on faces does to the fabric of masks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,8 +12,8 @@ import numpy.typing as npt
 from common.arrays import FloatArray
 from workers.masks.fabrics import Fabric
 from workers.masks.frame import FaceFrame
-from workers.masks.light import LUMA, Light
-from workers.masks.mesh import Mesh
+from workers.masks.light import LEAST_LEVEL, LUMA, Light, mean_level
+from workers.masks.mesh import Meshes, cross
 from workers.masks.planes import Field, in_color, wide, within
 from workers.masks.sides import COLUMNS
 
@@ -31,18 +32,15 @@ MOST_TURN = 0.7
 DARKEST_FOLD, BRIGHTEST_FOLD = -0.6, 0.45
 
 
-def light_fabric(
-    fabric: Fabric, mesh: Mesh, light: Light, patches: Field | None = None
-) -> npt.NDArray[np.float32]:
+def light_fabric(fabric: Fabric, light: Light, shade: Field) -> npt.NDArray[np.float32]:
     """Return the (h, w, 3) float32 fabric in the light of the face, 0..255 and a little beyond.
 
     Args:
-        patches: of the light at the mesh's vertices, (R, C), where they are known.
+        shade: (R, C, 6) of `shade_meshes`.
     """
     height, width = fabric.gloss.shape
-    shade = shade_mesh(mesh, light, patches)
     # What is smooth is enlarged in one piece.
-    on_mesh = np.concatenate([shade, _facing(mesh, light)], axis=2) if fabric.shine > 0 else shade
+    on_mesh = shade if fabric.shine > 0 else np.ascontiguousarray(shade[..., :3])
     smooth, by_x, by_y, *shine = _spread(on_mesh, (width, height))
     by_x *= fabric.slope_x
     by_y *= fabric.slope_y
@@ -77,106 +75,149 @@ def _bend_to_white(color: Field) -> None:
     color += bright / (bright * (1 / HEADROOM) + 1)
 
 
-def with_sides(light: Light, mesh: Mesh, frame: FaceFrame, patches: Field | None = None) -> Light:
-    """Return a light in which the middle of a mask shows the asymmetry that the face asks for.
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """What B smooth masks show of the light at each vertex.
 
-    One step of Newton's method on the light's slope from side to side; the light itself where the mask shows
-    one side only. `patches` as in `light_fabric`.
+    Attributes:
+        shown: (B, R, C) the light.
+        share: (B, R, C) of it by which more of it brightens that.
+        across, along: (B, R, C) gradient of the harmonics along the face's `right` and its `down`.
+        inwards: (B, R, C) how much of the whole gradient lies along the normal.
     """
-    inner = slice(1, -1), slice(1, -1)
-    across = frame.across(mesh.points[inner]) / frame.unit
+
+    shown: FloatArray
+    share: FloatArray
+    across: FloatArray
+    along: FloatArray
+    inwards: FloatArray
+
+
+def with_sides(
+    lights: Sequence[Light], meshes: Meshes, frames: Sequence[FaceFrame], patches: Field
+) -> list[Light]:
+    """Return lights in which the middles of B masks show the asymmetry that the faces ask for.
+
+    One step of Newton's method on each light's slope from side to side; the light itself where the mask shows
+    one side only. `patches` are those of the lights at the meshes' vertices, (B, R, C).
+    """
+    inner = slice(None), slice(1, -1), slice(1, -1)
+    axes = np.array([(*frame.eyes, *frame.right, frame.unit) for frame in frames])[..., None, None]
+    eye_x, eye_y, right_x, right_y, unit = axes.swapaxes(0, 1)
+    middle = meshes.points[inner]
+    across = ((middle[..., 0] - eye_x) * right_x + (middle[..., 1] - eye_y) * right_y) / unit
     # Each vertex counts by the pixels that it stands for, and a far flank that is seen from behind not at all.
-    places = np.ascontiguousarray(mesh.points).view(np.complex128)[..., 0]
-    along_u, along_v = places[1:-1, 2:] - places[1:-1, :-2], places[2:, 1:-1] - places[:-2, 1:-1]
-    area = np.maximum((along_u.conj() * along_v).imag, 0)
+    places = meshes.points.view(np.complex128)[..., 0]
+    area = cross(
+        places[:, 1:-1, 2:] - places[:, 1:-1, :-2],
+        places[:, 2:, 1:-1] - places[:, :-2, 1:-1],
+    )
+    np.maximum(area, 0, out=area)
     # Vertices are as far apart as `CELL`: those on a border belong to both sides of it by halves.
     aside = (COLUMNS[1] - np.abs(across)) / CELL + 0.5
     area *= within(aside, 0, 1, out=aside)
-    share_right = within(across / CELL + 0.5, 0, 1)
-    left, right = area * (1 - share_right), area * share_right
-    sizes = float(left.sum()), float(right.sum())
+    shade = _smooth_light(lights, meshes, patches)
+    value = shade.shown[inner]
+    gained = value * shade.share[inner] * meshes.normals[:, 0, 1:-1, 1:-1]
+    right = within(across / CELL + 0.5, 0, 1)
+    sums = []
+    for side in (area * (1 - right), area * right):
+        sums += [(part * side).reshape(len(side), -1).sum(axis=1) for part in (value, gained)]
+        sums.append(side.reshape(len(side), -1).sum(axis=1))
+    return [
+        _turned(light, (left, right), (left_gain, right_gain), (left_size, right_size))
+        for light, (left, left_gain, left_size, right, right_gain, right_size) in zip(
+            lights, np.array(sums).T.tolist(), strict=True
+        )
+    ]
+
+
+def _turned(
+    light: Light, sums: tuple[float, float], gains: tuple[float, float], sizes: tuple[float, float]
+) -> Light:
+    """Return a light turned to a side as `with_sides` says.
+
+    Args:
+        sums: of the light on the mask's image-left and image-right side.
+        gains: by which they grow with the light's slope to the right.
+        sizes: of the sides.
+    """
     if min(sizes) < LEAST_SIDE * sum(sizes) or sum(sizes) <= 0:
         return light
-    value, share, _, _ = _smooth_light(mesh, light, patches)
-    value = value[inner]
-    gained = value * share[inner] * mesh.normals[inner][..., 0]
-    left_sum, right_sum = float((value * left).sum()) / sizes[0], float((value * right).sum()) / sizes[1]
-    left_gain, right_gain = float((gained * left).sum()) / sizes[0], float((gained * right).sum()) / sizes[1]
+    left, right = sums[0] / sizes[0], sums[1] / sizes[1]
     # d/dc of (L - R) / (L + R) is 2 (R L' - L R') / (L + R)^2.
-    gain = 2 * (right_sum * left_gain - left_sum * right_gain) / (left_sum + right_sum) ** 2
+    gain = 2 * (right * gains[0] / sizes[0] - left * gains[1] / sizes[1]) / (left + right) ** 2
     if gain > -0.05:
         return light
-    step = (light.asymmetry - (left_sum - right_sum) / (left_sum + right_sum)) / gain
+    step = (light.asymmetry - (left - right) / (left + right)) / gain
     harmonics = light.harmonics.copy()
     harmonics[1] += min(max(step, -MOST_TURN), MOST_TURN)
     return replace(light, harmonics=harmonics)
 
 
-def _smooth_light(
-    mesh: Mesh, light: Light, patches: Field | None
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return what a smooth mask shows of the light at each vertex.
-
-    Returns:
-        (R, C) light, the (R, C) share of it by which more of it brightens that, the (R, C, 3) gradient of the
-        harmonics, and how much of that lies along the normal, (R, C).
-    """
+def _smooth_light(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Shade:
+    """Return what smooth masks show; arguments as in `with_sides`."""
     # The nine terms are a quadratic form n^T C n / 2 + b n + a, whose gradient C n + b the folds need as well.
-    harmonics = light.harmonics
-    gradient = mesh.normals @ _curvature(harmonics)
-    gradient += harmonics[1:4]
-    inwards = (mesh.normals * gradient).sum(axis=-1)
-    flat = mesh.normals @ harmonics[1:4]
+    harmonics = np.array([light.harmonics for light in lights])
+    level = np.maximum(mean_level(harmonics), LEAST_LEVEL)[:, None, None]
+    each = harmonics.T[..., None, None]
+    x, y, z = meshes.normals.swapaxes(0, 1)
+    _, bx, by, bz, xy, xz, yz, plane, deep = each
+    plane, deep = 2 * plane, 6 * deep
+    across = plane * x + xy * y + xz * z + bx
+    along = xy * x - plane * y + yz * z + by
+    towards = xz * x + yz * y + deep * z + bz
+    inwards = across * x
+    inwards += along * y
+    inwards += towards * z
+    flat = bx * x
+    flat += by * y
+    flat += bz * z
     flat += inwards
     flat *= 0.5
-    flat += harmonics[0] - harmonics[8]
+    flat += each[0] - each[8]
     np.maximum(flat, 0.15, out=flat)
     # A surface seen from its side is in the shade of its own threads.
-    level = np.maximum(mesh.normals[..., 2], 0)
-    level *= 0.20
-    level += 0.80
-    level *= flat
-    level /= light.level
-    np.log(level, out=level)
-    bent = level / np.where(level > 0, REACH_UP, REACH_DOWN)
+    shown = np.maximum(z, 0)
+    shown *= 0.20
+    shown += 0.80
+    shown *= flat
+    shown /= level
+    np.log(shown, out=shown)
+    bent = shown / np.where(shown > 0, REACH_UP, REACH_DOWN)
     bent *= bent
     bent += 1
     root = np.sqrt(bent)
-    level /= root
-    shown = np.exp(level, out=level) * (light.patches_at(mesh.points) if patches is None else patches)
+    shown /= root
+    np.exp(shown, out=shown)
+    shown *= patches
     bent *= root
     bent *= np.maximum(flat, 0.35)
-    return shown, np.divide(1, bent, out=bent), gradient, inwards
+    return Shade(shown, np.divide(1, bent, out=bent), across, along, inwards)
 
 
-def shade_mesh(mesh: Mesh, light: Light, patches: Field | None = None) -> npt.NDArray[np.float32]:
-    """Return (R, C, 3): the light on each vertex, and by what share a slope along u and v changes it.
+def shade_meshes(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Field:
+    """Return (B, R, C, 6) float32 of each vertex in the light, and by what shares slopes along u and v change it.
 
-    A slope s along x turns a normal n by -(I - n n^T) (s, 0), of which the light's gradient tells the effect.
-    `patches` as in `light_fabric`.
+    First the light, then how far it faces Blinn's half-way vector, each with its two changes. A slope s along x
+    turns a normal n by -(I - n n^T) (s, 0), of which the light's gradient tells the effect. Arguments as in
+    `with_sides`.
     """
-    value, share, gradient, inwards = _smooth_light(mesh, light, patches)
-    shaded = np.empty((*value.shape, 3), np.float32)
-    shaded[..., 0] = value
-    shaded[..., 1:] = (inwards[..., None] * mesh.normals[..., :2] - gradient[..., :2]) * share[..., None]
+    shade = _smooth_light(lights, meshes, patches)
+    x, y, z = meshes.normals.swapaxes(0, 1)
+    shaded = np.empty((*x.shape, 6), np.float32)
+    shaded[..., 0] = shade.shown
+    shaded[..., 1] = (shade.inwards * x - shade.across) * shade.share
+    shaded[..., 2] = (shade.inwards * y - shade.along) * shade.share
+    half = np.array([light.direction for light in lights])
+    half[:, 2] += 1
+    half /= np.sqrt((half * half).sum(axis=1, keepdims=True))
+    half_x, half_y, half_z = half.T[..., None, None]
+    facing = half_x * x + half_y * y + half_z * z
+    shaded[..., 3] = facing
+    shaded[..., 4] = facing * x - half_x
+    shaded[..., 5] = facing * y - half_y
     return shaded
-
-
-def _curvature(harmonics: FloatArray) -> FloatArray:
-    """Return the symmetric (3, 3) matrix of the light's terms of second order, twice."""
-    xy, xz, yz, flat, deep = harmonics[4:].tolist()
-    return np.array([[2 * flat, xy, xz], [xy, -2 * flat, yz], [xz, yz, 6 * deep]])
-
-
-def _facing(mesh: Mesh, light: Light) -> Field:
-    """Return (R, C, 3) how far vertices face Blinn's half-way vector, and what a slope along u and v adds."""
-    half = light.direction + np.array([0.0, 0.0, 1.0])
-    half /= np.sqrt(half @ half)
-    straight = mesh.normals @ half
-    facing = np.empty((*straight.shape, 3), np.float32)
-    facing[..., 0] = straight
-    facing[..., 1:] = straight[..., None] * mesh.normals[..., :2] - half[:2]
-    return facing
 
 
 def _sharpened(facing: Field) -> Field:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -31,11 +33,16 @@ def _outline() -> FloatArray:
 _OUTLINE = _outline()
 
 
-def skin_outline(landmarks: FloatArray, frame: FaceFrame) -> FloatArray:
-    """Return the (N, 2) convex outline of face and neck, pixels: what can show a shadow of the mask."""
+def skin_outlines(landmarks: FloatArray, frames: Sequence[FaceFrame]) -> list[FloatArray]:
+    """Return the (N, 2) convex outlines of B faces and necks, pixels: what can show a shadow of a mask.
+
+    Args:
+        landmarks: (B, 68, 2) x, y in pixels, iBUG order.
+        frames: the same faces' axes.
+    """
     points = _OUTLINE @ landmarks
-    points[27:] += 0.55 * frame.unit * frame.down
-    return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], np.float64)
+    points[:, 27:] += np.array([0.55 * frame.unit * frame.down for frame in frames])[:, None]
+    return [np.asarray(cv2.convexHull(own)[:, 0], np.float64) for own in points.astype(np.float32)]
 
 
 def cast_shadow(

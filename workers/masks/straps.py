@@ -63,7 +63,7 @@ def tie_loop(
     x1, y1, x2, y2 = box
     skin = canvas_bgr[y1:y2, x1:x2]
     mixed = np.asarray(cv2.multiply(skin, wide(left), dtype=cv2.CV_32F), np.float32)
-    mixed += in_color(share, _lit(color, light, float(light.skin_at(loop.bands).mean())))
+    mixed += in_color(share, _lit(color, light, loop.lit))
     skin[...] = cv2.convertScaleAbs(mixed)
     return box, np.asarray(cv2.convertScaleAbs(share, alpha=255), np.uint8)
 

@@ -58,7 +58,7 @@ _BULGE = ((0.2, 0.3, 0.0, 0.0), (1.0, 0.8, 0.2, 0.0), (1.1, 0.9, 0.2, 0.0), (0.3
 def worn_surface(
     cut: Cut, wear: str, u_knots: tuple[float, ...], v_knots: tuple[float, ...], columns: int, rows: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return (R, C, 3) points and unit normals of a mask on a straight head: right, down, to the viewer.
+    """Return (3, R * C) points and unit normals of a mask on a straight head: right, down, to the viewer.
 
     Args:
         cut: how far it bulges, how sharp its ridge is, how far around the head it goes.
@@ -72,9 +72,10 @@ def worn_surface(
     )
     normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    for shared in (points, normals):
+    flat = np.ascontiguousarray(points.reshape(-1, 3).T), np.ascontiguousarray(normals.reshape(-1, 3).T)
+    for shared in flat:
         shared.setflags(write=False)
-    return points, normals
+    return flat
 
 
 def _worn(cut: Cut, wear: str) -> FloatArray:
