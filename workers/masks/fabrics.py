@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -56,8 +56,6 @@ _CLOTH: Final = (finish_cloth, sew_cloth)
 DRAWER_WIDTH, DRAWER_SHEETS = 176, 12
 # Seven cuts in five sizes: with 160 sheets kept, every fifth small mask of a mixed job was sewn anew.
 DRAWERS = 7 * 5 * DRAWER_SHEETS
-# Flowers take longer to print than the rest of a small mask to draw: so many cloths of each print are kept.
-DRAWER_PRINTS = 16
 # The height of the relief in parts of the mask's height: folds stand out as those of worn masks do.
 RELIEF = 0.017
 # Half of the part of the light that comes from one side.
@@ -124,7 +122,7 @@ def weave(spec: MaskSpec, size_wh: tuple[int, int], rng: np.random.Generator) ->
     if size_wh[0] > DRAWER_WIDTH or not is_printed(spec.pattern):
         albedo = paint_pattern(spec.pattern, spec.color, size_wh, rng)
     else:
-        albedo = _print_from_drawer(spec.pattern, spec.color, size_wh, int(rng.integers(DRAWER_PRINTS)))
+        albedo = _printed(spec, size_wh, rng)
     if sewn.trims:
         albedo = _trimmed(albedo, sewn.trims)
     return Fabric(albedo, sewn.slope_x, sewn.slope_y, sewn.gloss, SHINE.get(spec.mask_type, 0.0))
@@ -141,14 +139,34 @@ def _trimmed(
     return np.asarray(cv2.merge(channels), np.float32)
 
 
-@lru_cache(maxsize=256)
-def _print_from_drawer(
-    pattern: str, color: str, size_wh: tuple[int, int], number: int
-) -> npt.NDArray[np.float32]:
-    """Return one printed cloth, printed once; 0.25 MB at most."""
-    cloth = paint_pattern(pattern, color, size_wh, np.random.Generator(np.random.PCG64(number)))
-    cloth.setflags(write=False)
+def _printed(spec: MaskSpec, size_wh: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return the cloth of a print; masks of one size on a picture's faces, whose chance is the same, share it."""
+    cloth, rng.bit_generator.state = _print_once(
+        spec.pattern, spec.color, size_wh, *_state_of(rng.bit_generator.state)
+    )
     return cloth
+
+
+def _state_of(state: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return the numbers that a PCG64 goes on from."""
+    return state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"]
+
+
+@lru_cache(maxsize=16)
+def _print_once(
+    pattern: str, color: str, size_wh: tuple[int, int], state: int, step: int, has_uint32: int, uinteger: int
+) -> tuple[npt.NDArray[np.float32], Mapping[str, Any]]:
+    """Return a cloth, 0.25 MB at most, and how a PCG64 in that state stands when it is printed."""
+    bits = np.random.PCG64(0)
+    bits.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": state, "inc": step},
+        "has_uint32": has_uint32,
+        "uinteger": uinteger,
+    }
+    cloth = paint_pattern(pattern, color, size_wh, np.random.Generator(bits))
+    cloth.setflags(write=False)
+    return cloth, bits.state
 
 
 @lru_cache(maxsize=DRAWERS)
