@@ -185,7 +185,8 @@ def _row(
 ) -> MaskRow:
     """What was drawn on a face, the head's turn, the box and the outline that can be seen; or why nothing."""
     spec = choice.spec
-    place = (None if painted is None else painted.box_xyxy()) or (None, None, None, None)
+    box, polygon = (None, None) if painted is None else painted.seen()
+    place = box or (None, None, None, None)
     pose = None if painted is None else painted.pose
     return MaskRow(
         variant=variant,
@@ -204,7 +205,7 @@ def _row(
         y1=place[1],
         x2=place[2],
         y2=place[3],
-        polygon=None if painted is None else painted.polygon(),
+        polygon=polygon,
         reason=None if undrawable is None else undrawable.reason,
         message=None if undrawable is None else str(undrawable),
     )

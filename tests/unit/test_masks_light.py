@@ -11,7 +11,7 @@ from tests.unit.test_masks_mesh import skin_image, turned_face
 from workers.masks.frame import FaceFrame, read_frame
 from workers.masks.grain import add_grain
 from workers.masks.harmonics import fit_terms, head_normals, terms
-from workers.masks.light import LUMA, Light, patches_at
+from workers.masks.light import LUMA, Light, directions, patches_at
 from workers.masks.optics import read_optics
 from workers.masks.pose import Pose, read_poses
 from workers.masks.ranks import rank
@@ -43,7 +43,7 @@ def test_the_side_that_the_light_comes_from_is_found(slope: float) -> None:
     light = _light(np.clip(PHOTO * factor[None, :, None] * 0.8, 0, 255).astype(np.uint8))
     left, right = (_on(light, side, 0.0) for side in (-0.7, 0.7))
     assert np.sign(np.round(right - left, 1)) == np.sign(slope)
-    assert np.sign(np.round(light.direction[0], 1)) == np.sign(slope)
+    assert np.sign(np.round(directions(light.harmonics[None])[0, 0], 1)) == np.sign(slope)
 
 
 def test_light_from_above_makes_what_looks_up_brighter() -> None:

@@ -11,7 +11,7 @@ from tests.unit.test_masks_light import read_alone
 from tests.unit.test_masks_mesh import BLUE, lay_alone, skin_image, turned_face
 from workers.masks.draw import draw
 from workers.masks.frame import read_frame
-from workers.masks.light import patches_at
+from workers.masks.light import directions, patches_at
 from workers.masks.raster import rasterise
 from workers.masks.shading import shade_meshes, with_sides
 from workers.masks.sides import GAIN, MOST, read_asymmetries
@@ -83,7 +83,9 @@ def test_the_mesh_shows_the_asymmetry_that_the_face_asks_for(slope: float, yaw_d
     raster = rasterise(mesh, (0, 0), (300, 300), 1, 1)
     rows, columns = mesh.depth.shape
     shown = cv2.remap(
-        np.ascontiguousarray(shade_meshes(lights, meshes, patches)[0, ..., 0]),
+        np.ascontiguousarray(
+            shade_meshes(lights, directions(light.harmonics[None]), meshes, patches)[0, ..., 0]
+        ),
         raster.u * np.float32(columns - 1),
         raster.v * np.float32(rows - 1),
         cv2.INTER_LINEAR,

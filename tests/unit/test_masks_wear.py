@@ -76,8 +76,9 @@ def test_box_and_polygon_lie_around_the_mask() -> None:
     assert isinstance(worn, WornMask)
     painted = paint_mask(image, alpha, worn, np.random.default_rng(0))
     y, x = np.nonzero(alpha >= 128)
-    assert painted.box_xyxy() == (x.min(), y.min(), x.max() + 1, y.max() + 1)
-    polygon = np.array(painted.polygon())
+    box, outline = painted.seen()
+    assert box == (x.min(), y.min(), x.max() + 1, y.max() + 1)
+    polygon = np.array(outline)
     assert len(polygon) >= 6
     assert polygon.min(axis=0).tolist() >= [x.min() - 1, y.min() - 1]
     assert painted.pose.yaw_deg == pytest.approx(0, abs=1)

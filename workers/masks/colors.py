@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,10 +13,13 @@ from common.colors import hex_to_rgb
 WHITEST = 244.0
 
 
+@lru_cache(maxsize=64)
 def bgr_of(color: str) -> npt.NDArray[np.float32]:
     """Return (3,) float32 blue, green, red from `#rrggbb`."""
     red, green, blue = hex_to_rgb(color)
-    return np.array([blue, green, red], dtype=np.float32)
+    own = np.array([blue, green, red], dtype=np.float32)
+    own.setflags(write=False)
+    return own
 
 
 def second_color(base: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

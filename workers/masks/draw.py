@@ -45,28 +45,24 @@ class PaintedMask:
         """How the head is turned."""
         return self.reading.pose
 
-    def box_xyxy(self) -> Box | None:
-        """Return the box of what is covered at least by half, maxima exclusive; None where nothing is."""
-        x, y, width, height = cv2.boundingRect(self._covered())
-        left, top = self.window[0] + x, self.window[1] + y
-        return (left, top, left + width, top + height) if width else None
+    def seen(self) -> tuple[Box | None, list[list[int]] | None]:
+        """Return what is covered at least by half; None where nothing is.
 
-    def polygon(self) -> list[list[int]] | None:
-        """Return the outline of the largest covered part, [x, y] in pixels, to within a pixel or two."""
-        shape = self._covered()
+        Returns:
+            Its box, maxima exclusive, and the outline of its largest part, [x, y] in pixels, to within a pixel or two.
+        """
+        shape = np.asarray(cv2.threshold(self.cover, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
         outlines, _ = cv2.findContours(
             shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=self.window[:2]
         )
         if not outlines:
-            return None
+            return None, None
+        x, y, width, height = cv2.boundingRect(shape)
+        left, top = self.window[0] + x, self.window[1] + y
         largest = outlines[0] if len(outlines) == 1 else max(outlines, key=cv2.contourArea)
         coarse = cv2.approxPolyDP(largest, max(1.0, 0.01 * max(shape.shape)), True)
         points: list[list[int]] = np.asarray(coarse, np.int32).reshape(-1, 2).tolist()
-        return points
-
-    def _covered(self) -> GrayImage:
-        """(h, w) 255 where the window is covered at least by half."""
-        return np.asarray(cv2.threshold(self.cover, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        return (left, top, left + width, top + height), points
 
 
 def draw(

@@ -15,7 +15,7 @@ from common.arrays import FloatArray, ImageBgr
 from common.errors import UndrawableFace
 from workers.masks.frame import FaceFrame, read_frame
 from workers.masks.judge import judge_landmarks, judge_mesh
-from workers.masks.light import Light, patches_at
+from workers.masks.light import Light, directions, patches_at
 from workers.masks.loops import Loop, lay_loops
 from workers.masks.mesh import Mesh, Meshes, grid_of, lay_meshes
 from workers.masks.planes import Field
@@ -56,6 +56,7 @@ class WornMask:
         mesh: over it.
         loops: those that can be seen.
         light: on the face, turned so that the mask's sides show what they should.
+        towards: (3,) unit vector to where most of it comes from.
         shade: (R, C, 6) of `shade_meshes`, that light on the mesh.
         limit: x1, y1, x2, y2 outside which no pixel changes, whole pixels of the image.
     """
@@ -65,6 +66,7 @@ class WornMask:
     mesh: Mesh
     loops: list[Loop]
     light: Light
+    towards: FloatArray
     shade: Field
     limit: Box
 
@@ -211,13 +213,14 @@ def _worn(
         light if spec.wear == "hanging" else with_side
         for light, with_side, spec in zip(lights, turned, specs, strict=True)
     ]
-    shades = shade_meshes(lights, laid.meshes, patches)
+    towards = directions(np.array([light.harmonics for light in lights]))
+    shades = shade_meshes(lights, towards, laid.meshes, patches)
     loops = lay_loops(image_bgr, laid.landmarks, frames, laid.meshes, specs, lights)
     return {
         number: WornMask(*parts)
         for number, parts in zip(
             laid.numbers,
-            zip(specs, own, laid.each, loops, lights, shades, laid.limits, strict=True),
+            zip(specs, own, laid.each, loops, lights, towards, shades, laid.limits, strict=True),
             strict=True,
         )
     }

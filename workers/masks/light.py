@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,13 +60,16 @@ class Light:
     size_wh: tuple[int, int]
     area_xyxy: tuple[int, int, int, int]
 
-    @property
-    def direction(self) -> FloatArray:
-        """(3,) unit vector to where most light comes from; towards the camera where it has no side."""
-        x, y, z = self.harmonics[1:4].tolist()
-        vector = np.array([x, y + FROM_ABOVE, max(z, 0.0) + 0.25])
-        direction: FloatArray = vector / math.sqrt(vector @ vector)
-        return direction
+
+def directions(harmonics: FloatArray) -> FloatArray:
+    """Return (B, 3) unit vectors to where most light comes from, of (B, 9); to the camera where it has no side."""
+    vectors = harmonics[:, 1:4].copy()
+    x, y, z = vectors.T
+    y += FROM_ABOVE
+    np.maximum(z, 0, out=z)
+    z += 0.25
+    vectors /= np.sqrt(x * x + y * y + z * z)[:, None]
+    return vectors
 
 
 def mean_level(harmonics: FloatArray) -> FloatArray:
@@ -134,17 +136,17 @@ def tint_of(skin_bgr: Sequence[float], saturation: float) -> npt.NDArray[np.floa
     if saturation <= 0:
         return np.ones(3, np.float32)
     mean = [max(level, 2.0) for level in skin_bgr]
-    grey = _grey(mean)
+    grey = grey_of(mean)
     cast = [level / grey / skin for level, skin in zip(mean, SKIN_TINT.tolist(), strict=True)]
     # Small casts are the skin's own; a lamp's are large.
     largest = max(*(abs(one - 1) for one in cast), 1e-3)
     believed = 0.85 * max(0.0, 1 - SKIN_CAST / largest) * min(1.0, 0.45 / largest) * saturation
     tint = [1 + believed * (one - 1) for one in cast]
-    grey = _grey(tint)
+    grey = grey_of(tint)
     return np.array([one / grey for one in tint], np.float32)
 
 
-def _grey(bgr: Sequence[float]) -> float:
+def grey_of(bgr: Sequence[float]) -> float:
     """Return the luminance of a colour."""
     blue, green, red = LUMA.tolist()
     return float(blue * bgr[0] + green * bgr[1] + red * bgr[2])

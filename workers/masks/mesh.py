@@ -18,6 +18,7 @@ from workers.masks.shapes import fitted_cut
 from workers.masks.spec import MaskSpec
 from workers.masks.splines import spline_matrix
 from workers.masks.surface import worn_surface
+from workers.masks.triangles import inverse_affines
 
 # Columns and rows of the mesh's grid, up to a distance between the eyes in pixels. More change a mask by less
 # than a level on average.
@@ -34,6 +35,8 @@ class Mesh:
         areas: (R - 1, C - 1) twice the pixels that each cell shows; negative where it is seen from behind.
         is_folded: whether a part of it is seen from behind, so that another one may hide it.
         box: least x, least y, largest x and largest y of the vertices, pixels.
+        affines: (3, T + 1) of `inverse_affines`.
+        length: pixels from side to side along the middle.
     """
 
     points: FloatArray
@@ -41,6 +44,8 @@ class Mesh:
     areas: FloatArray
     is_folded: bool
     box: tuple[float, float, float, float]
+    affines: npt.NDArray[np.complex128]
+    length: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,13 @@ class Meshes:
         folded = (areas.min(axis=(1, 2)) < 0).tolist()
         flat = self.points.reshape(len(places), -1, 2)
         boxes = np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1).tolist()
+        middle = places[:, places.shape[1] // 2]
+        lengths = np.abs(middle[:, 1:] - middle[:, :-1]).sum(axis=1).tolist()
+        affines = inverse_affines(self.points)
         return [
-            Mesh(points, depth, area, is_folded, (left, top, right, bottom))
-            for points, depth, area, is_folded, (left, top, right, bottom) in zip(
-                self.points, self.depth, areas, folded, boxes, strict=True
+            Mesh(*parts)
+            for parts in zip(
+                *(self.points, self.depth, areas, folded, map(tuple, boxes), affines, lengths), strict=True
             )
         ]
 

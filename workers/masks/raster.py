@@ -13,6 +13,7 @@ import numpy.typing as npt
 from common.arrays import FloatArray
 from workers.masks.mesh import Mesh
 from workers.masks.planes import Field, shares, within
+from workers.masks.triangles import topology
 
 # Bits of sub-pixel position that OpenCV's polygon filler is given.
 SHIFT = 4
@@ -66,32 +67,30 @@ def rasterise(
         scale_uv: what u and v are at the fabric's far edges.
     """
     points = mesh.points - origin_xy
-    cover = _cover(points, size_wh, mesh.is_folded)
+    rim = topology(*mesh.depth.shape).rim
+    cover = _cover(points, rim, size_wh, mesh.is_folded)
     small_wh = math.ceil(size_wh[0] * detail), math.ceil(size_wh[1] * detail)
+    scale = small_wh[0] / size_wh[0], small_wh[1] / size_wh[1]
     if small_wh != size_wh:
         points += 0.5
-        points *= (small_wh[0] / size_wh[0], small_wh[1] / size_wh[1])
+        points *= scale
         points -= 0.5
-    rows, columns = mesh.depth.shape
-    topology = _topology(rows, columns)
-    corners = points.reshape(-1, 2)[topology.triangles]
     if mesh.is_folded:
-        order = mesh.depth.reshape(-1)[topology.triangles].sum(axis=1).argsort(kind="stable")
-        label = _label_in_order(corners, small_wh, order)
+        label = _label_in_order(points, mesh.depth, small_wh)
     else:
         left, top, right, bottom = mesh.box
         label = _label_by_samples(points, small_wh, detail * max(right - left, bottom - top))
     # First to the nearest triangle, then on to any near one.
     for side in (3, 2 * math.ceil(reach * detail) + 1):
         np.copyto(label, cv2.dilate(label, _brush(side)), where=label == 0)
-    places = _interpolate(label, _inverse_affines(corners, topology, scale_uv))
+    places = _interpolate(label, _in_window(mesh.affines, origin_xy, scale, scale_uv))
     if small_wh != size_wh:
         places = np.asarray(cv2.resize(places, size_wh), np.float32)
     return Raster(cover, places, scale_uv)
 
 
-def _cover(points: FloatArray, size_wh: tuple[int, int], folded: bool) -> Field:
-    """Return the (h, w) cover of an (R, C, 2) grid of points of the window."""
+def _cover(points: FloatArray, rim: npt.NDArray[np.intp], size_wh: tuple[int, int], folded: bool) -> Field:
+    """Return the (h, w) cover of an (R, C, 2) grid of points of the window; `rim` is that of its topology."""
     cover = np.zeros((size_wh[1], size_wh[0]), dtype=np.uint8)
     fixed = np.rint(points * (1 << SHIFT)).astype(np.int32)
     if folded:
@@ -100,19 +99,18 @@ def _cover(points: FloatArray, size_wh: tuple[int, int], folded: bool) -> Field:
         for cell in cells.reshape(-1, 4, 2):
             cv2.fillConvexPoly(cover, cell, 255, cv2.LINE_8, SHIFT)
     else:
-        rim = np.concatenate([fixed[0], fixed[1:, -1], fixed[-1, -2::-1], fixed[-2:0:-1, 0]])
-        cv2.fillPoly(cover, [rim], 255, cv2.LINE_AA, SHIFT)
+        cv2.fillPoly(cover, [fixed.reshape(-1, 2)[rim]], 255, cv2.LINE_AA, SHIFT)
     return shares(cover)
 
 
-def _label_in_order(
-    corners: FloatArray, size_wh: tuple[int, int], order: npt.NDArray[np.intp]
-) -> npt.NDArray[np.int16]:
-    """Return (h, w) which of (T, 3, 2) triangles a pixel shows, from 1, 0 for none; the last one wins."""
+def _label_in_order(points: FloatArray, depth: FloatArray, size_wh: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """Return (h, w) which triangle of an (R, C, 2) grid a pixel shows, from 1, 0 for none; nearer ones win."""
     # int16 takes every label and is a type that `dilate` knows.
     label = np.zeros((size_wh[1], size_wh[0]), dtype=np.int16)
-    fixed = np.rint(corners * (1 << SHIFT)).astype(np.int32)
-    for number, triangle in zip(order.tolist(), fixed[order], strict=True):
+    triangles = topology(*depth.shape).triangles
+    order = depth.reshape(-1)[triangles].sum(axis=1).argsort(kind="stable")
+    fixed = np.rint(points.reshape(-1, 2)[triangles[order]] * (1 << SHIFT)).astype(np.int32)
+    for number, triangle in zip(order.tolist(), fixed, strict=True):
         cv2.fillConvexPoly(label, triangle, number + 1, cv2.LINE_8, SHIFT)
     return label
 
@@ -164,55 +162,26 @@ def _brush(side: int) -> npt.NDArray[np.uint8]:
     return brush
 
 
-@dataclass(frozen=True, slots=True)
-class _Topology:
-    """The triangles of a grid.
-
-    Attributes:
-        triangles: (T, 3) numbers of the corners.
-        first, side, other: (T,) u + vi of the first corner, and the ways from there to the second and the third.
-    """
-
-    triangles: npt.NDArray[np.intp]
-    first: npt.NDArray[np.complex128]
-    side: npt.NDArray[np.complex128]
-    other: npt.NDArray[np.complex128]
-
-
-@lru_cache(maxsize=4)
-def _topology(rows: int, columns: int) -> _Topology:
-    """Return the triangles of a grid, two to a cell."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
-    upper, lower = np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)
-    triangles = np.concatenate([upper.reshape(-1, 3), lower.reshape(-1, 3)])
-    uv = (np.linspace(0, 1, columns) + 1j * np.linspace(0, 1, rows)[:, None]).reshape(-1)[triangles]
-    topology = _Topology(triangles, uv[:, 0].copy(), uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0])
-    for shared in (topology.triangles, topology.first, topology.side, topology.other):
-        shared.setflags(write=False)
-    return topology
-
-
-def _inverse_affines(
-    corners: FloatArray, topology: _Topology, scale_uv: tuple[float, float]
+def _in_window(
+    affines: npt.NDArray[np.complex128],
+    origin_xy: tuple[int, int],
+    scale: tuple[float, float],
+    scale_uv: tuple[float, float],
 ) -> npt.NDArray[np.complex64]:
-    """Return (T + 1, 3) rows a, b, c: u + vi = a x + b y + c of a triangle; row 0 is zero.
+    """Return (T + 1, 3) a, b, c of triangles for the pixels of a window.
 
     Args:
-        corners: (T, 3, 2) pixels.
-        topology: the same corners on the fabric.
+        affines: (3, T + 1) for those of the image.
+        origin_xy: the window's upper left pixel.
+        scale: pixels of the window to one of the image, across and down.
         scale_uv: what u and v are at the fabric's far edges.
     """
-    ways = corners[:, 1:] - corners[:, :1]
-    x1, y1, x2, y2 = ways[:, 0, 0], ways[:, 0, 1], ways[:, 1, 0], ways[:, 1, 1]
-    area = x1 * y2 - y1 * x2
-    # A triangle seen edge-on has no inverse; whichever place of it a pixel shows is right.
-    area[np.abs(area) <= 1e-6] = np.inf
-    along_x = (topology.side * y2 - topology.other * y1) / area
-    along_y = (topology.other * x1 - topology.side * x2) / area
-    table = np.zeros((len(corners) + 1, 3), dtype=np.complex64)
-    table[1:, 0], table[1:, 1] = along_x, along_y
-    table[1:, 2] = topology.first - along_x * corners[:, 0, 0] - along_y * corners[:, 0, 1]
+    along_x, along_y, start = affines
+    # The middles of the first pixel of both.
+    x, y = (0.5 / by + first - 0.5 for by, first in zip(scale, origin_xy, strict=True))
+    table = np.empty((affines.shape[1], 3), np.complex64)
+    table[:, 0], table[:, 1] = along_x * (1 / scale[0]), along_y * (1 / scale[1])
+    table[:, 2] = start + along_x * x + along_y * y
     as_numbers = table.view(np.float32).reshape(-1, 2)
     as_numbers *= np.array(scale_uv, np.float32)
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,10 +11,8 @@ import numpy as np
 from workers.masks.colors import bgr_of
 from workers.masks.fabrics import weave
 from workers.masks.fitting import Box, WornMask
-from workers.masks.frame import as_plain
 from workers.masks.grain import add_grain
 from workers.masks.light import LUMA
-from workers.masks.mesh import Mesh
 from workers.masks.planes import Field, blurred, within
 from workers.masks.raster import Raster, rasterise
 from workers.masks.shading import light_fabric
@@ -53,7 +50,7 @@ def render(worn: WornMask, window: Box, rng: np.random.Generator) -> Picture:
     x1, y1, x2, y2 = window
     origin_xy, size_wh = (x1, y1), (x2 - x1, y2 - y1)
     detail = min(1.0, PLACES_UNIT_PX / worn.reading.frame.unit)
-    width, height = fabric_wh = _fabric_size(worn.mesh)
+    width, height = fabric_wh = _fabric_size(worn.mesh.length)
     reach = 3 * worn.edge_px + 1
     raster = rasterise(worn.mesh, origin_xy, size_wh, detail, reach, (width - 1, height - 1))
     fabric = light_fabric(weave(worn.spec, fabric_wh, rng), worn.light, worn.shade)
@@ -96,7 +93,7 @@ def throw_shadow(worn: WornMask, fabric: Field, window: Box, around: Box) -> Fie
         fabric,
         (window[0] - around[0], window[1] - around[1]),
         (around[2] - around[0], around[3] - around[1]),
-        worn.light.direction,
+        worn.towards,
         worn.reading.skin - around[:2],
         worn.reading.frame,
     )
@@ -110,9 +107,7 @@ def soften(cover: Field, sigma: float) -> Field:
     return within(soft, 0, 1, out=soft)
 
 
-def _fabric_size(mesh: Mesh) -> tuple[int, int]:
-    """Return width and height of the fabric's picture: about the pixels that show it, in a few steps."""
-    middle = as_plain(mesh.points[mesh.points.shape[0] // 2])
-    length = sum(abs(after - before) for before, after in itertools.pairwise(middle))
+def _fabric_size(length: float) -> tuple[int, int]:
+    """Return width and height of the picture of a fabric seen so long: about its pixels, in a few steps."""
     width = next((width for width in FABRIC_WIDTHS if width >= 0.85 * length), FABRIC_WIDTHS[-1])
     return width, width * 5 // 8

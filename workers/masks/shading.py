@@ -12,7 +12,7 @@ import numpy.typing as npt
 from common.arrays import FloatArray
 from workers.masks.fabrics import Fabric
 from workers.masks.frame import FaceFrame
-from workers.masks.light import LEAST_LEVEL, LUMA, Light, mean_level
+from workers.masks.light import LEAST_LEVEL, LUMA, Light, grey_of, mean_level
 from workers.masks.mesh import Meshes, cross
 from workers.masks.planes import Field, in_color, wide, within
 from workers.masks.sides import COLUMNS
@@ -49,11 +49,10 @@ def light_fabric(fabric: Fabric, light: Light, shade: Field) -> npt.NDArray[np.f
     shaded += 1
     shaded *= smooth
     shaded *= fabric.gloss
-    mix = _mix(light)
     if fabric.albedo.shape[:2] == (1, 1):
-        lit = in_color(shaded, (mix @ fabric.albedo.reshape(3)).tolist())
+        lit = in_color(shaded, lit_color(fabric.albedo[0, 0].tolist(), light))
     else:
-        lit = np.asarray(cv2.transform(fabric.albedo, mix), np.float32)
+        lit = np.asarray(cv2.transform(fabric.albedo, _mix(light)), np.float32)
         lit *= wide(shaded)
     if fabric.shine > 0:
         facing, by_x, by_y = shine
@@ -61,9 +60,19 @@ def light_fabric(fabric: Fabric, light: Light, shade: Field) -> npt.NDArray[np.f
         by_y *= fabric.slope_y
         facing += by_x
         facing += by_y
-        lit += in_color(_sharpened(facing), (fabric.shine * light.exposure * light.tint).tolist())
+        level = fabric.shine * light.exposure
+        lit += in_color(_sharpened(facing), [level * tint for tint in light.tint.tolist()])
     _bend_to_white(lit)
     return np.asarray(lit, np.float32)
+
+
+def lit_color(own: Sequence[float], light: Light) -> list[float]:
+    """Return blue, green, red that something of its own colour sends back in a light."""
+    grey = grey_of(own)
+    return [
+        (grey + light.saturation * (one - grey)) * tint * light.exposure
+        for one, tint in zip(own, light.tint.tolist(), strict=True)
+    ]
 
 
 def _bend_to_white(color: Field) -> None:
@@ -159,26 +168,18 @@ def _smooth_light(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Sh
     """Return what smooth masks show; arguments as in `with_sides`."""
     # The nine terms are a quadratic form n^T C n / 2 + b n + a, whose gradient C n + b the folds need as well.
     harmonics = np.array([light.harmonics for light in lights])
-    level = np.maximum(mean_level(harmonics), LEAST_LEVEL)[:, None, None]
-    each = harmonics.T[..., None, None]
-    x, y, z = meshes.normals.swapaxes(0, 1)
-    _, bx, by, bz, xy, xz, yz, plane, deep = each
-    plane, deep = 2 * plane, 6 * deep
-    across = plane * x + xy * y + xz * z + bx
-    along = xy * x - plane * y + yz * z + by
-    towards = xz * x + yz * y + deep * z + bz
-    inwards = across * x
-    inwards += along * y
-    inwards += towards * z
-    flat = bx * x
-    flat += by * y
-    flat += bz * z
+    level = np.maximum(mean_level(harmonics), LEAST_LEVEL)[:, None]
+    normals = meshes.normals.reshape(len(lights), 3, -1)
+    gradient = _curvatures(harmonics) @ normals
+    gradient += harmonics[:, 1:4, None]
+    inwards = (normals * gradient).sum(axis=1)
+    flat = (harmonics[:, None, 1:4] @ normals)[:, 0]
     flat += inwards
     flat *= 0.5
-    flat += each[0] - each[8]
+    flat += (harmonics[:, 0] - harmonics[:, 8])[:, None]
     np.maximum(flat, 0.15, out=flat)
     # A surface seen from its side is in the shade of its own threads.
-    shown = np.maximum(z, 0)
+    shown = np.maximum(normals[:, 2], 0)
     shown *= 0.20
     shown += 0.80
     shown *= flat
@@ -190,18 +191,32 @@ def _smooth_light(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Sh
     root = np.sqrt(bent)
     shown /= root
     np.exp(shown, out=shown)
-    shown *= patches
+    shown *= patches.reshape(shown.shape)
     bent *= root
     bent *= np.maximum(flat, 0.35)
-    return Shade(shown, np.divide(1, bent, out=bent), across, along, inwards)
+    shape = patches.shape
+    return Shade(
+        shown.reshape(shape),
+        np.divide(1, bent, out=bent).reshape(shape),
+        gradient[:, 0].reshape(shape),
+        gradient[:, 1].reshape(shape),
+        inwards.reshape(shape),
+    )
 
 
-def shade_meshes(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Field:
+def _curvatures(harmonics: FloatArray) -> FloatArray:
+    """Return (B, 3, 3) symmetric matrices of the lights' terms of second order, twice, of (B, 9)."""
+    flat, deep = 2 * harmonics[:, 7], 6 * harmonics[:, 8]
+    xy, xz, yz = harmonics[:, 4:7].T
+    return np.array([[flat, xy, xz], [xy, -flat, yz], [xz, yz, deep]]).transpose(2, 0, 1)
+
+
+def shade_meshes(lights: Sequence[Light], towards: FloatArray, meshes: Meshes, patches: Field) -> Field:
     """Return (B, R, C, 6) float32 of each vertex in the light, and by what shares slopes along u and v change it.
 
     First the light, then how far it faces Blinn's half-way vector, each with its two changes. A slope s along x
-    turns a normal n by -(I - n n^T) (s, 0), of which the light's gradient tells the effect. Arguments as in
-    `with_sides`.
+    turns a normal n by -(I - n n^T) (s, 0), of which the light's gradient tells the effect. `towards` are the
+    lights' `directions`, (B, 3); the other arguments as in `with_sides`.
     """
     shade = _smooth_light(lights, meshes, patches)
     x, y, z = meshes.normals.swapaxes(0, 1)
@@ -209,9 +224,9 @@ def shade_meshes(lights: Sequence[Light], meshes: Meshes, patches: Field) -> Fie
     shaded[..., 0] = shade.shown
     shaded[..., 1] = (shade.inwards * x - shade.across) * shade.share
     shaded[..., 2] = (shade.inwards * y - shade.along) * shade.share
-    half = np.array([light.direction for light in lights])
+    half = towards.copy()
     half[:, 2] += 1
-    half /= np.sqrt((half * half).sum(axis=1, keepdims=True))
+    half /= np.sqrt(half[:, 0] * half[:, 0] + half[:, 1] * half[:, 1] + half[:, 2] * half[:, 2])[:, None]
     half_x, half_y, half_z = half.T[..., None, None]
     facing = half_x * x + half_y * y + half_z * z
     shaded[..., 3] = facing

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import ImageBgr
-from workers.masks.light import LUMA, Light
+from workers.masks.light import Light
 from workers.masks.loops import STEPS, Loop
 from workers.masks.planes import blurred, in_color, wide
 from workers.masks.raster import SHIFT
+from workers.masks.shading import lit_color
 
 Box = tuple[int, int, int, int]
 # Elastic is about 3 mm wide, where the eyes are 63 mm apart.
@@ -63,21 +64,10 @@ def tie_loop(
     x1, y1, x2, y2 = box
     skin = canvas_bgr[y1:y2, x1:x2]
     mixed = np.asarray(cv2.multiply(skin, wide(left), dtype=cv2.CV_32F), np.float32)
-    mixed += in_color(share, _lit(color, light, loop.lit))
+    level = DULL * loop.lit
+    mixed += in_color(share, [level * one for one in lit_color(color.tolist(), light)])
     skin[...] = cv2.convertScaleAbs(mixed)
     return box, np.asarray(cv2.convertScaleAbs(share, alpha=255), np.uint8)
-
-
-def _lit(color: npt.NDArray[np.float32], light: Light, on_skin: float) -> list[float]:
-    """Return blue, green and red of bands where skin gets so much of the light."""
-    blue, green, red = (float(weight) for weight in LUMA)
-    own = color.tolist()
-    grey = blue * own[0] + green * own[1] + red * own[2]
-    level = DULL * light.exposure * on_skin
-    return [
-        (grey + light.saturation * (one - grey)) * tint * level
-        for one, tint in zip(own, light.tint.tolist(), strict=True)
-    ]
 
 
 def _draw(loop: Loop, unit: float, box: Box) -> npt.NDArray[np.uint8]:
