@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, stacked
 from workers.masks.planes import within
 from workers.masks.shapes import Cut
 from workers.masks.wearing import hanging_points, lowered_points
@@ -80,10 +80,9 @@ class _Axes:
     @classmethod
     def of(cls, frames: Sequence[FaceFrame]) -> _Axes:
         """Return the axes of frames."""
-        vectors = np.array([(frame.eyes, frame.mouth, frame.right, frame.down) for frame in frames])
-        unit, yaw = np.array([(frame.unit, frame.yaw) for frame in frames]).T
+        vectors, unit = stacked(frames)
         eyes, mouth, right, down = vectors.view(np.complex128)[..., 0].T
-        return cls(eyes, mouth, right, down, unit, yaw)
+        return cls(eyes, mouth, right, down, unit[:, 0], np.array([frame.yaw for frame in frames]))
 
     def across(self, points: Points) -> FloatArray:
         """Return the distances of (…, B) points from the faces' axes along `right`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,20 +43,41 @@ class FaceFrame:
     """Axes and measures of one face, in pixels of the image.
 
     Attributes:
-        eyes, mouth: (2,) x, y: between the eyes' centres, between the mouth's corners.
-        right, down: (2,) unit vectors of the face as seen, at right angles.
+        vectors: (4, 2) x, y: between the eyes' centres, between the mouth's corners; and two unit vectors of the
+            face as seen, at right angles, to its right and down.
         unit: a distance between the eyes that does not shrink when the face turns.
         height: from brows to chin.
         yaw: radians; positive when the face looks to its `right`.
     """
 
-    eyes: FloatArray
-    mouth: FloatArray
-    right: FloatArray
-    down: FloatArray
+    vectors: FloatArray
     unit: float
     height: float
     yaw: float
+
+    @property
+    def eyes(self) -> FloatArray:
+        """(2,) x, y between the eyes' centres."""
+        eyes: FloatArray = self.vectors[0]
+        return eyes
+
+    @property
+    def mouth(self) -> FloatArray:
+        """(2,) x, y between the mouth's corners."""
+        mouth: FloatArray = self.vectors[1]
+        return mouth
+
+    @property
+    def right(self) -> FloatArray:
+        """(2,) unit vector to the face's right as seen."""
+        right: FloatArray = self.vectors[2]
+        return right
+
+    @property
+    def down(self) -> FloatArray:
+        """(2,) unit vector down the face."""
+        down: FloatArray = self.vectors[3]
+        return down
 
     def across(self, points: FloatArray) -> FloatArray:
         """Return (…,) distances of (…, 2) points from the face's axis along `right`."""
@@ -66,6 +88,11 @@ class FaceFrame:
         """Return (…,) distances of (…, 2) points below the eyes along `down`."""
         distance: FloatArray = (points - self.eyes) @ self.down
         return distance
+
+
+def stacked(frames: Sequence[FaceFrame]) -> tuple[FloatArray, FloatArray]:
+    """Return the (B, 4, 2) vectors and (B, 1) units of frames."""
+    return np.array([frame.vectors for frame in frames]), np.array([[frame.unit] for frame in frames])
 
 
 def read_frame(landmarks: FloatArray) -> FaceFrame:
@@ -89,12 +116,8 @@ def _frame(parts: list[list[float]]) -> FaceFrame:
     left_end, bridge, right_end = (dy * x - dx * y for x, y in ends)
     width = right_end - left_end
     asymmetry = (2 * bridge - left_end - right_end) / width if width > 0 else 0.0
-    eyes, mouth, right, down = np.array(((ex, ey), (mx, my), (dy, -dx), (dx, dy)))
     return FaceFrame(
-        eyes=eyes,
-        mouth=mouth,
-        right=right,
-        down=down,
+        vectors=np.array(((ex, ey), (mx, my), (dy, -dx), (dx, dy))),
         unit=unit,
         height=HEIGHT_PER_UNIT * unit,
         yaw=math.asin(min(max(YAW_GAIN * asymmetry, -0.98), 0.98)),

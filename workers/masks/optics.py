@@ -54,21 +54,21 @@ def _blur(grey: FloatArray) -> float:
     steepest = before[steep]
     if not len(steepest):
         return 1.0
-    ratio = rank(steepest / np.maximum(after[steep], 1e-3), 0.5)
-    return min(max(again / math.sqrt(max(ratio**2 - 1, 1e-3)), 0.3), 6.0)
+    squared = rank(steepest / np.maximum(after[steep], 1e-6), 0.5)
+    return min(max(again / math.sqrt(max(squared - 1, 1e-3)), 0.3), 6.0)
 
 
 def _steepness(grey: FloatArray) -> FloatArray:
-    """Return the (h, w) length of the gradient.
+    """Return the (h, w) squared length of the gradient.
 
-    Not by `cv2.magnitude`: in OpenCV 5.0.0 its last bits depend on where in memory its answer comes to lie, and with
-    them, in one picture of some hundred, the mask's pixels.
+    Not by `cv2.magnitude`, whose root nobody needs: in OpenCV 5.0.0 its last bits depend on where in memory its answer
+    comes to lie, and with them, in one picture of some hundred, the mask's pixels.
     """
     along, down = (np.asarray(cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx), np.float32) for dx in (1, 0))
     along *= along
     down *= down
     along += down
-    return np.asarray(np.sqrt(along, out=along), np.float32)
+    return along
 
 
 def _noise(grey: FloatArray) -> float:

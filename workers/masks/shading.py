@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from common.arrays import FloatArray
 from workers.masks.fabrics import Fabric
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, stacked
 from workers.masks.light import LEAST_LEVEL, LUMA, Light, grey_of, mean_level
 from workers.masks.mesh import Meshes, cross
 from workers.masks.planes import Field, in_color, wide, within
@@ -111,10 +111,11 @@ def with_sides(
     one side only. `patches` are those of the lights at the meshes' vertices, (B, R, C).
     """
     inner = slice(None), slice(1, -1), slice(1, -1)
-    axes = np.array([(*frame.eyes, *frame.right, frame.unit) for frame in frames])[..., None, None]
-    eye_x, eye_y, right_x, right_y, unit = axes.swapaxes(0, 1)
-    middle = meshes.points[inner]
-    across = ((middle[..., 0] - eye_x) * right_x + (middle[..., 1] - eye_y) * right_y) / unit
+    vectors, unit = stacked(frames)
+    axis = vectors[:, 2] / unit
+    # Distances from the face's axis, in units.
+    across = (meshes.points[inner] @ axis[:, None, :, None])[..., 0]
+    across -= (vectors[:, 0] * axis).sum(axis=1)[:, None, None]
     # Each vertex counts by the pixels that it stands for, and a far flank that is seen from behind not at all.
     places = meshes.points.view(np.complex128)[..., 0]
     area = cross(

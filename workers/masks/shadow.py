@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from common.arrays import FloatArray
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, stacked
 from workers.masks.planes import Field, blurred, shares
 
 # The shadow in the gap along the edge, and the wider one that falls away from the light: softness and
@@ -41,7 +41,8 @@ def skin_outlines(landmarks: FloatArray, frames: Sequence[FaceFrame]) -> list[Fl
         frames: the same faces' axes.
     """
     points = _OUTLINE @ landmarks
-    points[:, 27:] += np.array([0.55 * frame.unit * frame.down for frame in frames])[:, None]
+    vectors, unit = stacked(frames)
+    points[:, 27:] += (vectors[:, 3] * (0.55 * unit))[:, None]
     return [np.asarray(cv2.convexHull(own)[:, 0], np.float64) for own in points.astype(np.float32)]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
-from workers.masks.frame import FaceFrame
+from workers.masks.frame import FaceFrame, stacked
 from workers.masks.harmonics import fit_terms, head_normals, terms
 from workers.masks.light import (
     FROM_ABOVE,
@@ -121,7 +121,8 @@ def read_lights(
 def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[FaceFrame]) -> _Copies:
     """Return float32 copies of faces and foreheads, at most `SAMPLES` a side."""
     height, width = image_bgr.shape[:2]
-    up = np.array([frame.down for frame in frames]) * [[FOREHEAD * frame.unit] for frame in frames]
+    vectors, unit = stacked(frames)
+    up = vectors[:, 3] * (FOREHEAD * unit)
     around = np.concatenate([landmarks, landmarks[:, 17:27] - up[:, None]], axis=1)
     bgr = np.zeros((3, len(frames), SAMPLES, SAMPLES), np.float32)
     areas, sizes, fits = [], [], []
@@ -145,8 +146,8 @@ def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[F
 
 def _places(frames: Sequence[FaceFrame], copies: _Copies) -> tuple[FloatArray, FloatArray]:
     """Return (B, h, w) how far right of and below the eyes the small copies' pixels lie, in units."""
-    axes = np.array([(*frame.eyes, *frame.right, *frame.down, frame.unit) for frame in frames])
-    eyes, right, down, unit = axes[:, :2], axes[:, 2:4], axes[:, 4:6], axes[:, 6:]
+    vectors, unit = stacked(frames)
+    eyes, _, right, down = vectors.swapaxes(0, 1)
     pixel = 1 / copies.fits[:, :2]
     first = (0.5 * pixel - 0.5 + copies.fits[:, 2:] - eyes) / unit
     # (B, 2, SAMPLES): x of the columns, y of the rows.
