@@ -68,7 +68,7 @@ def judge_landmarks(
     """
     if landmarks.shape[1:] != (68, 2):
         raise ValueError(f"landmarks must be (B, 68, 2), got {landmarks.shape}")
-    finite = np.array([bool(np.isfinite(points).all()) for points in landmarks])
+    finite = np.asarray(np.isfinite(landmarks).all(axis=(1, 2)))
     if not finite.all():
         landmarks = np.where(finite[:, None, None], landmarks, 0.0)
     frames = read_frames(landmarks)

@@ -43,11 +43,11 @@ class Light:
         harmonics: (9,) of `workers.masks.harmonics.terms`: the face's `right`, its `down`, towards the
             camera; typical skin gets about 1.
         asymmetry: (L - R) / (L + R) of the luminance that a mask should show, L its image-left half.
-        patches: (SAMPLES, SAMPLES) float32, of which `size_wh` is a small map of the smooth rest: shadows and
+        patches: (SAMPLES, SAMPLES) float32, whose upper left is a small map of the smooth rest: shadows and
             bright spots, near 1.
         skin: the same of all the light on the skin, smooth, typical skin 1.
-        size_wh: width and height of both maps.
-        area_xyxy: where in the image they lie, pixels.
+        to_map: from pixels of the image to theirs: pixels of the map to one of the image across and down; what is
+            added to x and y before; the map's last column and row.
     """
 
     exposure: float
@@ -57,8 +57,7 @@ class Light:
     asymmetry: float
     patches: Field
     skin: Field
-    size_wh: tuple[int, int]
-    area_xyxy: tuple[int, int, int, int]
+    to_map: tuple[float, float, float, float, int, int]
 
 
 def directions(harmonics: FloatArray) -> FloatArray:
@@ -91,10 +90,7 @@ def skin_at(lights: Sequence[Light], points: FloatArray, whose: npt.NDArray[np.i
 def _at(
     maps: Sequence[Field], lights: Sequence[Light], points: FloatArray, whose: npt.NDArray[np.intp]
 ) -> Field:
-    fits = []
-    for light in lights:
-        (columns, rows), (x1, y1, x2, y2) = light.size_wh, light.area_xyxy
-        fits.append((columns / (x2 - x1), rows / (y2 - y1), 0.5 - x1, 0.5 - y1, columns - 1, rows - 1))
+    fits = [light.to_map for light in lights]
     # One row of numbers each, which the places' own axes follow.
     shape = len(whose), *[1] * (points.ndim - 2)
     by_x, by_y, left, up, last_x, last_y = (own.reshape(shape) for own in np.array(fits)[whose].T)

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """The cut of one type, relative to the face it is worn on.
+    """The cut of one type, relative to the face it is worn on; known by itself, so that what is kept of it is found fast.
 
     Attributes:
         edge_deg: angle around the head, from the nose, at which the side edges lie; the ears are near 84.

@@ -46,10 +46,13 @@ def read_asymmetries(
     upper = beside & (_within(along, FOREHEAD) | _within(along, UNDER_EYES))
     lower = beside & skin & _within(along, LOWER)
     is_left = across < 0
-    sides = [_levels(luma, half & side) for half in (upper, lower) for side in (is_left, ~is_left)]
+    parts = np.array([upper & is_left, upper & ~is_left, lower & is_left, lower & ~is_left])
+    sides = _levels(luma, parts)
     return [
         _shown(_asymmetry(upper_left, upper_right), _asymmetry(lower_left, lower_right))
-        for upper_left, upper_right, lower_left, lower_right in zip(*sides, strict=True)
+        for upper_left, upper_right, lower_left, lower_right in (
+            sides[face :: len(luma)] for face in range(len(luma))
+        )
     ]
 
 
@@ -63,11 +66,12 @@ def _shown(upper: float | None, lower: float | None) -> float:
     return MOST * math.tanh(GAIN * mean / MOST)
 
 
-def _levels(luma: npt.NDArray[np.float32], where: npt.NDArray[np.bool_]) -> list[list[float]]:
-    """Return the luminances at some places of each of B pictures, sorted."""
-    there = np.flatnonzero(where)
-    levels = luma.reshape(-1)[there].tolist()
-    ends = np.searchsorted(there, np.arange(1, len(luma) + 1) * (luma.size // len(luma))).tolist()
+def _levels(luma: npt.NDArray[np.float32], parts: npt.NDArray[np.bool_]) -> list[list[float]]:
+    """Return the luminances in (P, B, h, w) parts of (B, h, w) pictures, sorted: part by part, of each all pictures."""
+    there = parts.reshape(-1).nonzero()[0]
+    levels = luma.reshape(-1)[there % luma.size].tolist()
+    size = luma.size // len(luma)
+    ends = there.searchsorted(np.arange(size, parts.size + 1, size)).tolist()
     return [sorted(levels[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 

@@ -44,13 +44,11 @@ class _Copies:
 
     Attributes:
         bgr: (3, B, SAMPLES, SAMPLES) float32; 0 beyond the copy.
-        areas: x1, y1, x2, y2 of the pixels that each shows.
         sizes_wh: of each.
-        fits: (B, 4): pixels of the copy to one of the image across and down, and the area's x1 and y1.
+        fits: (B, 4): pixels of the copy to one of the image across and down, and what is added before to x and y.
     """
 
     bgr: npt.NDArray[np.float32]
-    areas: list[tuple[int, int, int, int]]
     sizes_wh: list[tuple[int, int]]
     fits: FloatArray
 
@@ -72,11 +70,13 @@ def read_lights(
     luma += green * LUMA[1]
     luma += red * LUMA[2]
     across, along = _places(frames, copies)
-    there = np.flatnonzero(skin)
+    there = skin.reshape(-1).nonzero()[0]
     bare, below = luma.reshape(-1)[there], along.reshape(-1)[there]
-    counts = np.count_nonzero(skin.reshape(-1, _PIXELS), axis=1)
-    ends = np.cumsum(counts).tolist()
-    ordered = [np.sort(part) for part in np.split(bare, ends[:-1])]
+    ends = there.searchsorted(np.arange(_PIXELS, skin.size + 1, _PIXELS))
+    counts = np.diff(ends, prepend=0)
+    ordered = [
+        np.sort(bare[end - count : end]) for end, count in zip(ends.tolist(), counts.tolist(), strict=True)
+    ]
     typical = np.array([max(part.item(place_of(0.5, len(part))), 4.0) for part in ordered])
     turns = np.array([pose.turn() for pose in poses])
     normals, seen = head_normals(across.reshape(-1)[there], below, turns, counts)
@@ -88,15 +88,17 @@ def read_lights(
         by_term,
         bare / each_typical,
         trust,
-        [part.astype(np.float64) / middle for part, middle in zip(ordered, typical.tolist(), strict=True)],
+        [part / middle for part, middle in zip(ordered, typical, strict=True)],
     )
     rest = np.zeros_like(luma)
     rest.reshape(-1)[there] = bare / within(fitted, 0.2, 2.0, out=fitted)
     all_light, patches = _smooth(skin, luma, rest, typical, copies.sizes_wh)
     harmonics[:, 2] += FROM_ABOVE
     flat_bgr = copies.bgr.reshape(3, -1, _PIXELS)
-    brightest = np.maximum(np.maximum(flat_bgr[0], flat_bgr[1]), flat_bgr[2]).sum(axis=-1).tolist()
-    dullest = np.minimum(np.minimum(flat_bgr[0], flat_bgr[1]), flat_bgr[2]).sum(axis=-1).tolist()
+    brightest, dullest = (
+        choice(choice(flat_bgr[0], flat_bgr[1]), flat_bgr[2]).sum(axis=-1).tolist()
+        for choice in (np.maximum, np.minimum)
+    )
     skin_bgr = ((flat_bgr * skin.reshape(-1, _PIXELS)).sum(axis=-1) / counts).T.tolist()
     lights = []
     for face, asymmetry in enumerate(read_asymmetries(luma, skin, across, along)):
@@ -111,8 +113,7 @@ def read_lights(
                 asymmetry=asymmetry,
                 patches=patches[face],
                 skin=all_light[face],
-                size_wh=size_wh,
-                area_xyxy=copies.areas[face],
+                to_map=(*copies.fits[face].tolist(), size_wh[0] - 1, size_wh[1] - 1),
             )
         )
     return lights
@@ -125,7 +126,7 @@ def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[F
     up = vectors[:, 3] * (FOREHEAD * unit)
     around = np.concatenate([landmarks, landmarks[:, 17:27] - up[:, None]], axis=1)
     bgr = np.zeros((3, len(frames), SAMPLES, SAMPLES), np.float32)
-    areas, sizes, fits = [], [], []
+    sizes, fits = [], []
     low, high = around.min(axis=1).tolist(), around.max(axis=1).tolist()
     for face, ((left, top), (right, bottom)) in enumerate(zip(low, high, strict=True)):
         x1, y1 = min(max(math.floor(left), 0), width - 1), min(max(math.floor(top), 0), height - 1)
@@ -138,10 +139,9 @@ def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[F
         step = max(1, longer // (3 * SAMPLES))
         small = cv2.resize(image_bgr[y1:y2:step, x1:x2:step], (columns, rows), interpolation=cv2.INTER_AREA)
         bgr[:, face, :rows, :columns] = small.transpose(2, 0, 1)
-        areas.append((x1, y1, x2, y2))
         sizes.append((columns, rows))
-        fits.append((columns / (x2 - x1), rows / (y2 - y1), x1, y1))
-    return _Copies(bgr, areas, sizes, np.array(fits))
+        fits.append((columns / (x2 - x1), rows / (y2 - y1), 0.5 - x1, 0.5 - y1))
+    return _Copies(bgr, sizes, np.array(fits))
 
 
 def _places(frames: Sequence[FaceFrame], copies: _Copies) -> tuple[FloatArray, FloatArray]:
@@ -149,7 +149,7 @@ def _places(frames: Sequence[FaceFrame], copies: _Copies) -> tuple[FloatArray, F
     vectors, unit = stacked(frames)
     eyes, _, right, down = vectors.swapaxes(0, 1)
     pixel = 1 / copies.fits[:, :2]
-    first = (0.5 * pixel - 0.5 + copies.fits[:, 2:] - eyes) / unit
+    first = (0.5 * pixel - copies.fits[:, 2:] - eyes) / unit
     # (B, 2, SAMPLES): x of the columns, y of the rows.
     on_axis = np.arange(SAMPLES) * (pixel / unit)[..., None]
     on_axis += first[..., None]
@@ -162,8 +162,7 @@ def _places(frames: Sequence[FaceFrame], copies: _Copies) -> tuple[FloatArray, F
 
 def _skin(landmarks: FloatArray, copies: _Copies) -> npt.NDArray[np.bool_]:
     """Return the (B, h, w) pixels of the small copies between brows and jaw; all where that leaves none."""
-    outline = landmarks[:, _OUTLINE] - copies.fits[:, None, 2:]
-    outline += 0.5
+    outline = landmarks[:, _OUTLINE] + copies.fits[:, None, 2:]
     outline *= copies.fits[:, None, :2]
     outline -= 0.5
     middle = outline.sum(axis=1, keepdims=True) / len(_OUTLINE)
