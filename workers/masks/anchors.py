@@ -95,8 +95,7 @@ class _Axes:
 
 def _along(ways: Points, axis: Points) -> FloatArray:
     """Return how long (…, B) ways are along (B,) unit vectors."""
-    length: FloatArray = ways.real * axis.real
-    length += ways.imag * axis.imag
+    length: FloatArray = (ways * axis.conj()).real
     return length
 
 
@@ -137,12 +136,11 @@ def _worn_points(landmarks: FloatArray, frames: Sequence[FaceFrame], cuts: Seque
     own = laid_by.view(np.complex128)[..., 0].T.reshape(2, 10, -1)
     sides = _sides(middle, own, axes, edge_deg, cheek, past_jaw)
     # In a turned face the lips stand before the far cheek, and the fabric before them.
-    reach = axes.across(points[48:60])
-    outmost = np.array([-reach.min(axis=0), reach.max(axis=0)])
+    beside = sides[:, 2, 0]
+    lips = _SIGNS * _along(points[48:60, None] - beside, axes.right)
     turned = within((_SIGNS * axes.yaw - 0.2) / 0.4, 0.0, 1.0)
-    least = outmost + (LIP_GAP - 0.4 * (1 - turned)) * axes.unit
-    short = np.maximum(least - _SIGNS * axes.across(sides[:, 2, 0]), 0)
-    sides[:, 2, 0] += _SIGNS * short * axes.right
+    short = lips.max(axis=0) + (LIP_GAP - 0.4 + 0.4 * turned) * axes.unit
+    beside += _SIGNS * np.maximum(short, 0) * axes.right
     control = np.empty((len(frames), 4, 7), np.complex128)
     control[..., 2::-1], control[..., 4:] = sides.transpose(0, 3, 1, 2)
     control[..., 3] = middle.T

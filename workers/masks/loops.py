@@ -168,12 +168,15 @@ def _seen(
         whose: (N,) which face's they are.
         reach: pixels around a place that count, of each face.
     """
-    reaches = np.array(reach)
-    cheeks = _colors_at(image_bgr, _CHEEKS @ landmarks, reaches)
-    skin = np.maximum(cheeks.sum(axis=1) / 4, 4.0)
-    ratio = np.maximum(_colors_at(image_bgr, bands, reaches[whose]), 2.0)
-    ratio /= skin[whose, None]
-    np.log(ratio, out=ratio)
+    # The four places on the cheeks of every face, then those of the bands.
+    of_cheeks = 4 * len(reach)
+    owners = np.concatenate([np.repeat(np.arange(len(reach)), 4), whose.repeat(STEPS)])
+    places = np.concatenate([(_CHEEKS @ landmarks).reshape(-1, 2), bands.reshape(-1, 2)])
+    colors = _colors_at(image_bgr, places, np.array(reach)[owners])
+    skin = np.maximum(colors[:of_cheeks].reshape(-1, 4, 3).sum(axis=1) / 4, 4.0)
+    ratio = np.maximum(colors[of_cheeks:], 2.0)
+    ratio /= skin[owners[of_cheeks:]]
+    ratio = np.log(ratio, out=ratio).reshape(*bands.shape[:2], 3)
     # Shade takes all colours alike; hair, sky and wall differ in hue or by far in brightness.
     blue, green, red = ratio[..., 0], ratio[..., 1], ratio[..., 2]
     mean = (blue + green + red) / 3
@@ -194,13 +197,13 @@ def _seen(
 
 
 def _colors_at(image_bgr: ImageBgr, points: FloatArray, reach: FloatArray) -> FloatArray:
-    """Return the (N, M, 3) mean colours of crosses, (N,) wide, on (N, M, 2) points; beyond the image its border's."""
-    places = points[:, :, None] + reach[:, None, None, None] * _CROSS
+    """Return the (N, 3) mean colours of crosses, (N,) wide, on (N, 2) points; beyond the image those of its border."""
+    places = points[:, None] + reach[:, None, None] * _CROSS
     np.rint(places, out=places)
     height, width = image_bgr.shape[:2]
     rows, columns = within(places[..., 1], 0, height - 1), within(places[..., 0], 0, width - 1)
     found = image_bgr[rows.astype(np.intp), columns.astype(np.intp)]
-    mean: FloatArray = found.sum(axis=2, dtype=np.intp) / 5
+    mean: FloatArray = found.sum(axis=1, dtype=np.intp) / 5
     return mean
 
 

@@ -130,14 +130,14 @@ def with_sides(
     value = shade.shown[inner]
     gained = value * shade.share[inner] * meshes.normals[:, 0, 1:-1, 1:-1]
     right = within(across / CELL + 0.5, 0, 1)
-    sums = []
-    for side in (area * (1 - right), area * right):
-        sums += [(part * side).reshape(len(side), -1).sum(axis=1) for part in (value, gained)]
-        sums.append(side.reshape(len(side), -1).sum(axis=1))
+    parts = (
+        np.array([value, gained, np.ones_like(value)]) * np.array([area * (1 - right), area * right])[:, None]
+    )
+    sums = parts.reshape(6, len(lights), -1).sum(axis=-1)
     return [
         _turned(light, (left, right), (left_gain, right_gain), (left_size, right_size))
         for light, (left, left_gain, left_size, right, right_gain, right_size) in zip(
-            lights, np.array(sums).T.tolist(), strict=True
+            lights, sums.T.tolist(), strict=True
         )
     ]
 

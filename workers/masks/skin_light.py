@@ -73,7 +73,8 @@ def read_lights(
     there = skin.reshape(-1).nonzero()[0]
     bare, below = luma.reshape(-1)[there], along.reshape(-1)[there]
     ends = there.searchsorted(np.arange(_PIXELS, skin.size + 1, _PIXELS))
-    counts = np.diff(ends, prepend=0)
+    counts = ends.copy()
+    counts[1:] -= ends[:-1]
     ordered = [
         np.sort(bare[end - count : end]) for end, count in zip(ends.tolist(), counts.tolist(), strict=True)
     ]
@@ -90,7 +91,7 @@ def read_lights(
         trust,
         [part / middle for part, middle in zip(ordered, typical, strict=True)],
     )
-    rest = np.zeros_like(luma)
+    rest = np.zeros(luma.shape, np.float32)
     rest.reshape(-1)[there] = bare / within(fitted, 0.2, 2.0, out=fitted)
     all_light, patches = _smooth(skin, luma, rest, typical, copies.sizes_wh)
     harmonics[:, 2] += FROM_ABOVE
