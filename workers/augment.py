@@ -20,8 +20,9 @@ from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
 from common.ledger.results import recorded_artifacts, store_augmented
 from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Failure
-from workers.artwork import make_artifacts, stored_points
+from workers.artwork import make_artifacts, read_pictures, stored_points
 from workers.facepoints import FacePoints, find_points_of_all
+from workers.masks.reading import FaceReading
 from workers.provenance import Origin
 from workers.runtime import Runtime
 from workers.sources import KeptPictures, attempt, check_relative
@@ -59,12 +60,10 @@ def augment_chunk(
     with AtomicWriter(runtime.settings.durability) as writer:
         for image, ready in _ready(runtime, job, load, images, failures, times):
 
-            def work(image: ClaimedImage = image, ready: _Ready = ready) -> AugmentedImage:
+            def work(image: ClaimedImage = image, ready: Ready = ready) -> AugmentedImage:
                 with writer.group():
                     there = recorded.get(image.id, set())
-                    return augment_image(
-                        job, inside, image, ready.decoded, ready.points, there, writer, times
-                    )
+                    return augment_image(job, inside, image, ready, there, writer, times)
 
             outcome = attempt(job, image, work)
             if isinstance(outcome, Failure):
@@ -94,8 +93,7 @@ def augment_image(
     job: RecordedJob,
     inside: Callable[[bytes], bytes],
     image: ClaimedImage,
-    decoded: ReducedImage,
-    faces: Sequence[FacePoints],
+    ready: Ready,
     there: set[bytes],
     writer: AtomicWriter,
     times: PartTimes,
@@ -104,8 +102,7 @@ def augment_image(
 
     Args:
         inside: gives the absolute path of an artifact.
-        decoded: the picture, unreduced; stays as it is.
-        faces: where they are.
+        ready: the picture, unreduced, which stays as it is, and its faces.
         there: paths of artifacts that exist already.
     """
     planned = plan_artifacts(job.options, image.stem, [face.face_index for face in image.faces])
@@ -120,24 +117,26 @@ def augment_image(
     masks = make_artifacts(
         job.options,
         image.relative_path,
-        decoded.image_bgr,
-        faces,
+        ready.decoded.image_bgr,
+        ready.points,
         missing,
         stage,
         times,
         Origin.of(job, image),
-        decoded.compression,
+        ready.decoded.compression,
+        ready.readings,
     )
-    points_68 = {face.id: stored_points(face) for face in faces}
+    points_68 = {face.id: stored_points(face) for face in ready.points}
     return AugmentedImage(image.id, tuple(masks), tuple(artifacts), points_68)
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A decoded image with the points of its faces."""
+class Ready:
+    """A decoded image, the points of its faces, and what masks on them start from, by the faces' index."""
 
     decoded: ReducedImage
     points: Sequence[FacePoints]
+    readings: dict[int, FaceReading]
 
 
 def _ready(
@@ -147,7 +146,7 @@ def _ready(
     images: Sequence[ClaimedImage],
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[tuple[ClaimedImage, _Ready]]:
+) -> Iterator[tuple[ClaimedImage, Ready]]:
     """The images in order with the points of their faces, found for as many together as the model likes."""
     batch = runtime.landmarker(job.options).batch
     group: list[tuple[ClaimedImage, ReducedImage]] = []
@@ -170,16 +169,25 @@ def _with_points(
     group: Sequence[tuple[ClaimedImage, ReducedImage]],
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[tuple[ClaimedImage, _Ready]]:
+) -> Iterator[tuple[ClaimedImage, Ready]]:
     """Find the points of all faces of a group; where that fails, image by image, so that one fails alone."""
 
-    def find(some: Sequence[tuple[ClaimedImage, ReducedImage]]) -> list[list[FacePoints]]:
+    def find(some: Sequence[tuple[ClaimedImage, ReducedImage]]) -> list[Ready]:
         with times.part("landmarks"):
-            return find_points_of_all(
+            found = find_points_of_all(
                 runtime.landmarker(job.options),
                 [(decoded.image_bgr, image.faces) for image, decoded in some],
                 runtime.mask_judge(job.options),
             )
+        with times.part("draw"):
+            pictures = [(decoded.image_bgr, points) for (_, decoded), points in zip(some, found, strict=True)]
+            readings = read_pictures(
+                pictures if job.options.n_augmentations else [(p, ()) for p, _ in pictures]
+            )
+        return [
+            Ready(decoded, points, own)
+            for (_, decoded), points, own in zip(some, found, readings, strict=True)
+        ]
 
     if len(group) > 1:
         try:
@@ -189,15 +197,15 @@ def _with_points(
         except Exception as exc:  # noqa: BLE001 (told with the image that it comes from)
             log.warning("job %s: %d images are looked at one by one: %s", job.name, len(group), exc)
         else:
-            for (image, decoded), points in zip(group, found, strict=True):
-                yield image, _Ready(decoded, points)
+            for (image, _), ready in zip(group, found, strict=True):
+                yield image, ready
             return
     for one in group:
         alone = attempt(job, one[0], lambda one=one: find([one])[0])  # type: ignore[misc]
         if isinstance(alone, Failure):
             failures.append(alone)
         else:
-            yield one[0], _Ready(one[1], alone)
+            yield one[0], alone
 
 
 class Inside:

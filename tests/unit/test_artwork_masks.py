@@ -8,7 +8,7 @@ import numpy as np
 
 from common.options import make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
-from workers.artwork import FacePoints, draw_variant
+from workers.artwork import FacePoints, draw_variant, read_pictures
 from workers.masks.reading import FaceReading
 
 POINTS = turned_face(50, (150, 120), 20)
@@ -88,3 +88,22 @@ def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> Non
                 assert (canvas[where] == own[where]).all()
             backwards = draw_variant(options, b"a.jpg", image, faces[::-1], variant)
             assert (backwards[0] == canvas).all() and backwards[2] == rows[::-1]
+
+
+def test_what_was_read_of_many_pictures_together_is_what_is_read_of_each() -> None:
+    points = turned_face(23, (80, 60), -10)
+    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), *points[[30, 48, 54]]])
+    small = FacePoints(2, 1, (0.0, 0.0, 160.0, 140.0), points, np.zeros((5, 2)), five)
+    other = skin_image(points, (160, 140), (90, 120, 190))
+    tiny = replace(small, face_index=2, points68=turned_face(2, (30, 30)))
+    pictures = [
+        (IMAGE, [FACE]),
+        (other, [small, tiny, replace(small, face_index=3, is_masked=True)]),
+        (other, []),
+    ]
+    readings = read_pictures(pictures)
+    assert [list(own) for own in readings] == [[0], [1], []]
+    for (image, faces), own in zip(pictures, readings, strict=True):
+        ahead = draw_variant(make_options({}), b"a.jpg", image, faces, 0, None, own)
+        alone = draw_variant(make_options({}), b"a.jpg", image, faces, 0)
+        assert (ahead[0] == alone[0]).all() and (ahead[1] == alone[1]).all() and ahead[2] == alone[2]

@@ -28,7 +28,7 @@ def _light(image: ImageBgr) -> Light:
 
 def read_alone(image: ImageBgr, face: FloatArray, frame: FaceFrame) -> Light:
     """Return the light on one face as that of a picture with no other."""
-    return read_lights(image, face[None], [frame], read_poses(face[None], [frame]))[0]
+    return read_lights([image], face[None], [frame], read_poses(face[None], [frame]))[0]
 
 
 def _on(light: Light, x: float, y: float) -> float:

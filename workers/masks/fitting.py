@@ -123,7 +123,9 @@ def fit_masks(image_bgr: ImageBgr, wearers: Sequence[Wearer]) -> list[WornMask |
     if unread:
         landmarks = np.array([wearers[number].landmarks for number in unread], np.float64)
         axes, poses = zip(*(frames[number] for number in unread), strict=True)
-        readings.update(zip(unread, read_faces(image_bgr, landmarks, axes, poses), strict=True))
+        readings.update(
+            zip(unread, read_faces([image_bgr] * len(unread), landmarks, axes, poses), strict=True)
+        )
     for group in laid:
         fitted.update(_worn(image_bgr, group, wearers, readings))
     return [fitted[number] for number in range(len(wearers))]

@@ -1,4 +1,4 @@
-"""The light on the faces of a picture, read from their skin, all in one go.
+"""The light on the faces of some pictures, read from their skin, all in one go.
 
 On one face's 24 x 24 samples most of the time goes to NumPy's calls; of two dozen faces they take a few times as long.
 What stands in one face's place never depends on the others.
@@ -54,16 +54,16 @@ class _Copies:
 
 
 def read_lights(
-    image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[FaceFrame], poses: Sequence[Pose]
+    images: Sequence[ImageBgr], landmarks: FloatArray, frames: Sequence[FaceFrame], poses: Sequence[Pose]
 ) -> list[Light]:
     """Return the light on each of B faces, of which at least a part lies in the image.
 
     Args:
-        image_bgr: (H, W, 3) uint8 without masks on these faces.
+        images: of each face the picture it is in, (H, W, 3) uint8 without masks on these faces.
         landmarks: (B, 68, 2) x, y in pixels, iBUG order.
         frames, poses: the same faces' axes and turns.
     """
-    copies = _small_copies(image_bgr, landmarks, frames)
+    copies = _small_copies(images, landmarks, frames)
     skin = _skin(landmarks, copies)
     blue, green, red = copies.bgr
     luma = blue * LUMA[0]
@@ -120,9 +120,8 @@ def read_lights(
     return lights
 
 
-def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[FaceFrame]) -> _Copies:
+def _small_copies(images: Sequence[ImageBgr], landmarks: FloatArray, frames: Sequence[FaceFrame]) -> _Copies:
     """Return float32 copies of faces and foreheads, at most `SAMPLES` a side."""
-    height, width = image_bgr.shape[:2]
     vectors, unit = stacked(frames)
     up = vectors[:, 3] * (FOREHEAD * unit)
     around = np.concatenate([landmarks, landmarks[:, 17:27] - up[:, None]], axis=1)
@@ -130,6 +129,8 @@ def _small_copies(image_bgr: ImageBgr, landmarks: FloatArray, frames: Sequence[F
     sizes, fits = [], []
     low, high = around.min(axis=1).tolist(), around.max(axis=1).tolist()
     for face, ((left, top), (right, bottom)) in enumerate(zip(low, high, strict=True)):
+        image_bgr = images[face]
+        height, width = image_bgr.shape[:2]
         x1, y1 = min(max(math.floor(left), 0), width - 1), min(max(math.floor(top), 0), height - 1)
         x2 = min(max(math.ceil(right) + 1, x1 + 1), width)
         y2 = min(max(math.ceil(bottom) + 1, y1 + 1), height)
