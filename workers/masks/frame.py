@@ -28,12 +28,6 @@ def averages(*groups: tuple[int, ...]) -> FloatArray:
     return matrix
 
 
-def as_plain(points: FloatArray) -> list[complex]:
-    """Return (N, 2) points as x + yi: on a point or two NumPy takes twenty times as long as plain numbers."""
-    plain: list[complex] = np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0].tolist()
-    return plain
-
-
 # Both eyes, the mouth's corners, the jaw's ends and the bridge: one product instead of six means.
 _PARTS = averages(tuple(range(36, 42)), tuple(range(42, 48)), (48, 54), (0,), (27,), (16,))
 
