@@ -112,6 +112,7 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
     landmarker: Any = runtime.landmarker(options)
     calls: dict[str, list[Call]] = {part: [] for part in PARTS}
     faces = 0
+    waiting: list[Any] = []
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     for name in names:
         data = np.frombuffer(Path(name).read_bytes(), np.uint8)
@@ -135,13 +136,11 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
 
         alike = probe(data.tobytes()).compression
 
-        def draw(
-            image: Any = image, points: Any = points, relative: bytes = relative, alike: Any = alike
-        ) -> object:
-            return draw_variant(options, relative, image, points, 0, alike)
-
-        calls["draw"].append(draw)
-        canvas = draw()[0]  # type: ignore[index]
+        waiting.append((relative, image, points, alike))
+        if sum(len(one[2]) for one in waiting) >= landmarker.batch or name == names[-1]:
+            calls["draw"].append(_drawing_call(options, waiting))
+            waiting = []
+        canvas = draw_variant(options, relative, image, points, 0, alike)[0]
         calls["encode"].append(lambda canvas=canvas: encode_png(canvas))
         for face in points:
             for style in options.crop_styles:
@@ -162,6 +161,18 @@ def _network_call(detector: Any, image: Any, side: int) -> Call:
     runner = detector._runner
     tensor = centerface._to_input([centerface._frame(image, side)])
     return lambda: runner._session.run(None, {runner._input_name: tensor})
+
+
+def _drawing_call(options: Any, pictures: Sequence[Any]) -> Call:
+    """Masks on the faces of some pictures, each (name, image, points, compression): their faces are read in one go."""
+    from workers.artwork import draw_variant, read_pictures
+
+    def draw() -> None:
+        readings = read_pictures([(image, points) for _, image, points, _ in pictures])
+        for (relative, image, points, alike), own in zip(pictures, readings, strict=True):
+            draw_variant(options, relative, image, points, 0, alike, own)
+
+    return draw
 
 
 def _predictor_call(landmarker: Any, image: Any, points5: Any) -> Call:
