@@ -130,9 +130,22 @@ def test_unknown_landmarks_are_a_usage_error(tmp_path: Path) -> None:
         open_landmarker("pfld", tmp_path / "m.onnx", device="cpu", threads=1)
 
 
-@pytest.mark.parametrize(("off_px", "passes"), [(0.0, 1), (9.0, 2)])
+ASIDE = np.array([[0, 0], [0, 0], [1, 0], [1, 0], [1, 0]])
+MOUTH_DOWN = np.array([[0, 0], [0, 0], [0, 0], [0, 1], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("shift", "passes"),
+    [
+        pytest.param(0 * ASIDE, 1, id="agree"),
+        # 5 hundredths of the square's side each.
+        pytest.param(8 * ASIDE, 2, id="turned, a little off"),
+        pytest.param(16 * MOUTH_DOWN, 1, id="frontal, a little off"),
+        pytest.param(18 * ASIDE, 2, id="far off"),
+    ],
+)
 def test_a_second_pass_is_made_only_where_detector_and_predictor_disagree(
-    dlib68: Any, astronaut: ImageBgr, monkeypatch: pytest.MonkeyPatch, off_px: float, passes: int
+    dlib68: Any, astronaut: ImageBgr, monkeypatch: pytest.MonkeyPatch, shift: np.ndarray, passes: int
 ) -> None:
     calls = []
     predictor = dlib68._predictor
@@ -144,7 +157,6 @@ def test_a_second_pass_is_made_only_where_detector_and_predictor_disagree(
     # The points it finds from the points seen by eye are what a detector that agrees would say.
     agreeing = dlib68.find(astronaut, BOX, FIVE).points5
     monkeypatch.setattr(dlib68, "_predictor", counted)
-    nose_aside = agreeing + np.array([[0, 0], [0, 0], [1, 0], [1, 0], [1, 0]]) * off_px * 2
-    found = dlib68.find(astronaut, BOX, nose_aside)
+    found = dlib68.find(astronaut, BOX, agreeing + shift)
     assert len(calls) == passes
     assert worst(found.points68[0]) < 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,23 @@ def five_points(points68: FloatArray) -> FloatArray:
     points5[..., 2, :] = points68[..., 30, :]
     points5[..., 3:, :] = points68[..., 48:55:6, :]
     return points5
+
+
+def aside(points5: FloatArray) -> float:
+    """Return how far the tip of the nose lies from the middle between the eyes, along the line of the eyes.
+
+    A measure of how far a face is turned to the side, whatever its tilt: in distances of the eyes; infinite where
+    the eyes are in one place.
+
+    Args:
+        points5: (5, 2), pixels.
+    """
+    # Plain numbers: arrays of two are thirty times as slow.
+    (lx, ly), (rx, ry), (x, y), *_ = points5.tolist()
+    across_x, across_y = rx - lx, ry - ly
+    square = across_x * across_x + across_y * across_y
+    along = (x - (lx + rx) / 2) * across_x + (y - (ly + ry) / 2) * across_y
+    return math.inf if square == 0 else float(abs(along) / square)
 
 
 def _wflw_for_each_of_68() -> list[int]:
