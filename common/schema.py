@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import URL, make_url
@@ -18,21 +17,8 @@ from common.database import engine_for, first_line, reading
 from common.errors import UnfitError, UsageError
 from common.settings import hide_secret
 
-if TYPE_CHECKING:
-    from alembic.config import Config
-
 REVISION = "0011"
 """Of this version: the newest one in `migrations`."""
-
-
-def _config(url: str) -> Config:
-    from alembic.config import Config
-
-    config = Config()
-    with resources.as_file(resources.files("migrations")) as folder:
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.attributes["url"] = url
-    return config
 
 
 def upgrade(url: str) -> None:
@@ -43,13 +29,25 @@ def upgrade(url: str) -> None:
     Raises:
         UnfitError: the database does not answer or may not be changed.
     """
-    from alembic import command
-    from alembic.util import CommandError
-
     try:
         if not is_current(url):
-            command.upgrade(_config(url), REVISION)
-    except (DBAPIError, CommandError) as exc:
+            _run_migrations(url)
+    except DBAPIError as exc:
+        raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
+
+
+def _run_migrations(url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    with resources.as_file(resources.files("migrations")) as folder:
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["url"] = url
+    try:
+        command.upgrade(config, REVISION)
+    except CommandError as exc:
         raise UnfitError(f"the database {hide_secret(url)} cannot be upgraded: {first_line(exc)}") from exc
 
 

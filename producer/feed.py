@@ -42,7 +42,8 @@ _MOST_AT_ONCE = 20_000
 """Ids in one statement: SQLite takes 32,766, PostgreSQL 65,535."""
 _SEGMENT_CHUNK = 32
 _LAST_PER_WORKER = 4
-"""Into so many pieces for each worker the last images are cut: none waits long for the others at the end."""
+"""So many full tasks for each worker are looked ahead, to see the end in time; and into so many pieces for each the last
+frames are cut: none waits long for the others."""
 _FAST_SIDE = 1280
 """With a larger detection side a long range of frames could take longer than a task may."""
 _LOOK_EVERY_S = 30.0
