@@ -9,9 +9,9 @@ they are 6.5, squares moved and scaled from them 5.5, squares from the five poin
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dlib
 import numpy as np
@@ -20,21 +20,25 @@ from common.arrays import FloatArray, GrayImage, ImageBgr
 from common.errors import UnfitError
 from workers.landmarks.base import FacesOf, Landmarks, rounded
 from workers.landmarks.normalization import Normalizer
-from workers.landmarks.patches import FACE, MARGIN, cut_patch
+from workers.landmarks.patches import FACE, MARGIN, Patch, cut_patch
 from workers.landmarks.points import aside, five_points
 from workers.landmarks.squares import Square, fit_square, square_from_box, square_from_points
 
 if TYPE_CHECKING:
     from workers.sessions import Provider
 
-_TOGETHER = 16
+_TOGETHER = 64
 """Faces in a row: the trees, 65 MB of them, stay in the processor's caches from face to face, and are gone after a
-picture was drawn (landmarks of portraits take a sixth less, docs/performance.md)."""
+picture was drawn (docs/performance.md)."""
 _SURE, _SURE_OF_TURNED = 0.07, 0.042
 """Where detector and predictor agree to this (mean distance of the five points, in sides of the square) a second
 pass gains nothing; of turned faces it mends the worst errors at smaller distances too (docs/decisions.md)."""
 _TURNED = 0.15
 """From this `aside` on a face is turned; of nine faces in ten it is below 0.29, of half below 0.11."""
+
+
+_Start: TypeAlias = "tuple[ImageBgr, Square, FloatArray | None]"
+"""The picture of a face, the square it is looked for in, and the detector's points, if the square follows from them."""
 
 
 class Dlib68:
@@ -53,29 +57,49 @@ class Dlib68:
 
     def find(self, image_bgr: ImageBgr, boxes_xyxy: FloatArray, points5: FloatArray | None) -> Landmarks:
         """Return the points of each face; arguments as in `Landmarker`."""
-        found = np.zeros((len(boxes_xyxy), 68, 2))
-        for index, box in enumerate(boxes_xyxy):
-            points = None if points5 is None else points5[index]
-            square = None if points is None else square_from_points(points, self._mean5)
-            if square is None:
-                square, points = square_from_box(box), None
-            found[index] = self._find_one(image_bgr, square, points)
-        return rounded(found, five_points(found))
+        return self.find_all([FacesOf(image_bgr, boxes_xyxy, points5)])[0]
 
     def find_all(self, images: Sequence[FacesOf]) -> list[Landmarks]:
-        """Return the points of the faces of each image; a predictor has no batches."""
-        return [self.find(one.image_bgr, one.boxes_xyxy, one.points5) for one in images]
+        """Return the points of the faces of each image: all patches first, then all passes in a row."""
+        starts = [start for one in images for start in self._starts(one)]
+        patches = [cut_patch(image_bgr, square, self._normalize) for image_bgr, square, _ in starts]
+        found = np.zeros((len(starts), 68, 2))
+        for place, patch in enumerate(patches):
+            found[place] = _predict(self._predictor, patch.gray, MARGIN, MARGIN, FACE)
+        for place in self._unsure(starts, patches, found):
+            # Started again from its own answer, the predictor mends its worst errors; a third time gains nothing.
+            square = fit_square(found[place], self._mean68)
+            found[place] = _predict(self._predictor, patches[place].gray, *square)
+        for place, patch in enumerate(patches):
+            found[place] = patch.to_image(found[place])
+        answers, first = [], 0
+        for one in images:
+            own = found[first : first + len(one.boxes_xyxy)]
+            answers.append(rounded(own, five_points(own)))
+            first += len(own)
+        return answers
 
-    def _find_one(self, image_bgr: ImageBgr, square: Square, points: FloatArray | None) -> FloatArray:
-        patch = cut_patch(image_bgr, square, self._normalize)
-        first = _predict(self._predictor, patch.gray, MARGIN, MARGIN, FACE)
-        if points is not None:
+    def _starts(self, faces: FacesOf) -> Iterator[_Start]:
+        """Where each face of an image is looked for; without points, or with all in one place, by its box."""
+        for index, box in enumerate(faces.boxes_xyxy):
+            points = None if faces.points5 is None else faces.points5[index]
+            square = None if points is None else square_from_points(points, self._mean5)
+            yield (
+                (faces.image_bgr, square_from_box(box), None)
+                if square is None
+                else (faces.image_bgr, square, points)
+            )
+
+    def _unsure(self, starts: Sequence[_Start], patches: Sequence[Patch], first: FloatArray) -> Iterator[int]:
+        """The faces for which a second pass may gain something, by the first one's points in their patches."""
+        first5 = five_points(first)
+        for place, (patch, (_, _, points)) in enumerate(zip(patches, starts, strict=True)):
+            if points is None:
+                yield place
+                continue
             sure = _SURE_OF_TURNED if aside(points) > _TURNED else _SURE
-            if _distance(five_points(first), patch.from_image(points)) < sure * FACE:
-                return patch.to_image(first)
-        # Started again from its own answer, the predictor mends its worst errors; a third time gains nothing.
-        second = _predict(self._predictor, patch.gray, *fit_square(first, self._mean68))
-        return patch.to_image(second)
+            if _distance(first5[place], patch.from_image(points)) >= sure * FACE:
+                yield place
 
 
 _shared: dict[tuple[str, int, int], Any] = {}
