@@ -103,6 +103,7 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
     from workers.artwork import JPEG_QUALITY, THREE_POINTS, draw_variant
     from workers.crops import STYLES, crop, matrix_for
     from workers.facepoints import find_points
+    from workers.outfits import BarePicture, fit_outfits
     from workers.runtime import Runtime
     from workers.selection import select_faces
 
@@ -140,7 +141,8 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
         if sum(len(one[2]) for one in waiting) >= landmarker.batch or name == names[-1]:
             calls["draw"].append(_drawing_call(options, waiting))
             waiting = []
-        canvas = draw_variant(options, relative, image, points, 0, alike)[0]
+        (outfits,) = fit_outfits(options, [BarePicture(relative, image, points, (0,))])
+        canvas = draw_variant(image, points, 0, outfits[0], alike)[0]
         calls["encode"].append(lambda canvas=canvas: encode_png(canvas))
         for face in points:
             for style in options.crop_styles:
@@ -164,13 +166,14 @@ def _network_call(detector: Any, image: Any, side: int) -> Call:
 
 
 def _drawing_call(options: Any, pictures: Sequence[Any]) -> Call:
-    """Masks on the faces of some pictures, each (name, image, points, compression): their faces are read in one go."""
-    from workers.artwork import draw_variant, read_pictures
+    """Masks on the faces of some pictures, each (name, image, points, compression): they are fitted in one go."""
+    from workers.artwork import draw_variant
+    from workers.outfits import BarePicture, fit_outfits
 
     def draw() -> None:
-        readings = read_pictures([(image, points) for _, image, points, _ in pictures])
-        for (relative, image, points, alike), own in zip(pictures, readings, strict=True):
-            draw_variant(options, relative, image, points, 0, alike, own)
+        bare = [BarePicture(relative, image, points, (0,)) for relative, image, points, _ in pictures]
+        for (_, image, points, alike), outfits in zip(pictures, fit_outfits(options, bare), strict=True):
+            draw_variant(image, points, 0, outfits[0], alike)
 
     return draw
 

@@ -20,11 +20,10 @@ from common.pixel_hash import hash_pixels
 from workers.crops import STYLES, crop, matrix_for
 from workers.debug_picture import draw_landmarks
 from workers.facepoints import FacePoints
-from workers.masks.choose import choose, texture_seed
+from workers.geometry import Matrix
 from workers.masks.draw import PaintedMask, paint_mask
-from workers.masks.fitting import Wearer, WornMask, fit_masks
-from workers.masks.reading import FaceReading, read_ahead
-from workers.masks.spec import MaskSpec
+from workers.masks.fitting import WornMask
+from workers.outfits import BarePicture, Choice, Outfit, Outfits, fit_outfits
 from workers.provenance import Origin
 from workers.times import PartTimes
 
@@ -33,17 +32,26 @@ THREE_POINTS = [39, 42, 57]
 """Inner eye corners and centre of the lower lip, of the 68."""
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be written; `pixel_hash` is there of a crop without loss."""
+
+    artifact: PlannedArtifact
+    data: bytes
+    pixel_hash: str | None = None
+
+
 def make_artifacts(
     options: JobOptions,
     relative_path: bytes,
     image_bgr: ImageBgr,
     faces: Sequence[FacePoints],
     planned: Sequence[PlannedArtifact],
-    emit: Callable[[PlannedArtifact, bytes, str | None], None],
+    emit: Callable[[Sequence[File]], None],
     times: PartTimes,
     origin: Origin,
     compression: JpegCompression | None = None,
-    readings: dict[int, FaceReading] | None = None,
+    outfits: Outfits | None = None,
 ) -> list[MaskRow]:
     """Make the files of one image, variant after variant.
 
@@ -51,80 +59,58 @@ def make_artifacts(
         relative_path: of the image; chance comes from it.
         image_bgr: (H, W, 3) uint8; stays as it is.
         planned: what to make. What would pass for masked and is not is left out.
-        emit: takes each file as it is ready; with the hash of its pixels where it is a crop without loss.
+        emit: takes the files of each variant as they are ready.
         times: gets the seconds of `draw`, `crop` and `encode`.
         origin: what crops say of themselves comes from it.
         compression: of the image's file; masks are compressed alike.
-        readings: of faces by index, where `read_pictures` was there before.
+        outfits: of all variants that are to be made; None: they are fitted here.
 
     Returns:
         What was drawn on each face in each variant that was made, or why not.
     """
     masks: list[MaskRow] = []
-    readings = {} if readings is None else readings
+    if outfits is None:
+        with times.part("draw"):
+            bare = BarePicture(relative_path, image_bgr, faces, variants_of(planned))
+            (outfits,) = fit_outfits(options, [bare])
     pictures = [artifact for artifact in planned if artifact.kind != "landmarks"]
     for variant in dict.fromkeys(artifact.variant for artifact in pictures):
         canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
         mask_of: dict[int | None, MaskRow] = {}
         if variant is not ORIGINAL:
             with times.part("draw"):
-                canvas, alpha, rows = draw_variant(
-                    options, relative_path, image_bgr, faces, variant, compression, readings
-                )
+                canvas, alpha, rows = draw_variant(image_bgr, faces, variant, outfits[variant], compression)
             drawn = {row.face_index for row in rows if row.reason is None}
             mask_of = {row.face_index: row for row in rows}
             masks += rows
-        for artifact in pictures:
-            if artifact.variant == variant and _can_be_made(artifact, drawn):
-                mask = mask_of.get(artifact.face_index)
-                emit(artifact, *_encode(artifact, origin, canvas, alpha, faces, mask, times))
-    for artifact in planned:
-        if artifact.kind == "landmarks":
-            with times.part("encode"):
-                data = encode_png(draw_landmarks(image_bgr, faces))
-            emit(artifact, data, None)
+        making = [
+            artifact for artifact in pictures if artifact.variant == variant and _can_be_made(artifact, drawn)
+        ]
+        emit(_files(making, origin, canvas, alpha, faces, mask_of, times))
+    plain = [artifact for artifact in planned if artifact.kind == "landmarks"]
+    if plain:
+        with times.part("encode"):
+            data = encode_png(draw_landmarks(image_bgr, faces))
+        emit([File(artifact, data) for artifact in plain])
     return masks
 
 
-def read_pictures(
-    pictures: Sequence[tuple[ImageBgr, Sequence[FacePoints]]],
-) -> list[dict[int, FaceReading]]:
-    """Return for each picture what masks on its faces start from, by the faces' index, worked out in one go.
-
-    Pictures of one face take much less time together than one by one. Faces that cannot be drawn on are left out.
-    """
-    every = [
-        (number, image_bgr, face)
-        for number, (image_bgr, faces) in enumerate(pictures)
-        for face in faces
-        if not face.is_masked
-    ]
-    readings: list[dict[int, FaceReading]] = [{} for _ in pictures]
-    if every:
-        found = read_ahead(
-            [image_bgr for _, image_bgr, _ in every],
-            np.array([face.points68 for _, _, face in every], np.float64),
-            [face.detector_points5 for _, _, face in every],
-        )
-        for (number, _, face), reading in zip(every, found, strict=True):
-            if reading is not None:
-                readings[number][face.face_index] = reading
-    return readings
+def variants_of(planned: Sequence[PlannedArtifact]) -> list[int]:
+    """Return the masked variants that artifacts are made of, in order."""
+    return sorted({one.variant for one in planned if one.kind != "landmarks" and one.variant is not ORIGINAL})
 
 
 def draw_variant(
-    options: JobOptions,
-    relative_path: bytes,
     image_bgr: ImageBgr,
     faces: Sequence[FacePoints],
     variant: int,
+    outfits: Sequence[Outfit],
     compression: JpegCompression | None = None,
-    readings: dict[int, FaceReading] | None = None,
 ) -> tuple[ImageBgr, GrayImage, list[MaskRow]]:
     """Draw the masks of one variant on a copy of the image, compressed as the image's file is.
 
     Args:
-        readings: of the same faces by index, from other variants of the image; what is missing is added.
+        outfits: of the faces in this variant.
 
     Returns:
         The picture, (H, W) uint8 how far masks cover it, and a row per face: what was drawn, or why not.
@@ -132,82 +118,20 @@ def draw_variant(
     canvas = image_bgr.copy()
     alpha = np.zeros(image_bgr.shape[:2], dtype=np.uint8)
     rows: list[MaskRow] = []
-    readings = {} if readings is None else readings
-    shared = None if options.mask_per_face else _Choice.of(options, relative_path, variant, None)
-    choices = [shared or _Choice.of(options, relative_path, variant, face.face_index) for face in faces]
-    worn = _fit(image_bgr, faces, choices, readings)
-    for face, choice in zip(faces, choices, strict=True):
-        own = worn[face.face_index]
-        painted: PaintedMask | None = None
+    for face, outfit in zip(faces, outfits, strict=True):
+        own = outfit.worn
         if isinstance(own, WornMask):
-            painted = paint_mask(canvas, alpha, own, choice.generator(), compression)
-            readings[face.face_index] = painted.reading
-        rows.append(
-            _row(variant, face.face_index, choice, painted, None if isinstance(own, WornMask) else own)
-        )
+            painted = paint_mask(canvas, alpha, own, outfit.choice.generator(), compression)
+            rows.append(_row(variant, face.face_index, outfit.choice, painted, None))
+        else:
+            rows.append(_row(variant, face.face_index, outfit.choice, None, own))
     return canvas, alpha, rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What a face wears, or all faces of a picture; `start` is where the generator of its texture begins."""
-
-    spec: MaskSpec
-    texture: str
-    rng: np.random.Generator
-    start: Mapping[str, object]
-
-    @classmethod
-    def of(cls, options: JobOptions, relative_path: bytes, variant: int, whose: int | None) -> _Choice:
-        """Choose for a face, or with None for all."""
-        spec, rng = choose(
-            options.seed,
-            relative_path,
-            variant,
-            whose,
-            options.mask_types,
-            options.mask_colors,
-            options.wears,
-        )
-        texture = texture_seed(options.seed, relative_path, variant, whose)
-        return cls(spec, texture, rng, rng.bit_generator.state)
-
-    def generator(self) -> np.random.Generator:
-        """Return the generator, at its start: a tenth of the time of another one of the same seed."""
-        self.rng.bit_generator.state = self.start
-        return self.rng
-
-
-def _fit(
-    image_bgr: ImageBgr,
-    faces: Sequence[FacePoints],
-    choices: Sequence[_Choice],
-    readings: Mapping[int, FaceReading],
-) -> dict[int, WornMask | UndrawableFace]:
-    """Return the masks of faces by index, or why a face is left alone, masked already among other things."""
-    bare = [pair for pair in zip(faces, choices, strict=True) if not pair[0].is_masked]
-    fitted = fit_masks(
-        image_bgr,
-        [
-            Wearer(
-                face.points68,
-                choice.spec,
-                face.limit_xyxy,
-                face.detector_points5,
-                readings.get(face.face_index),
-            )
-            for face, choice in bare
-        ],
-    )
-    worn = {face.face_index: own for (face, _), own in zip(bare, fitted, strict=True)}
-    masked = UndrawableFace("already-masked", "the classifier says that it wears a mask")
-    return {face.face_index: worn.get(face.face_index, masked) for face in faces}
 
 
 def _row(
     variant: int,
     face_index: int,
-    choice: _Choice,
+    choice: Choice,
     painted: PaintedMask | None,
     undrawable: UndrawableFace | None,
 ) -> MaskRow:
@@ -250,27 +174,41 @@ def _can_be_made(artifact: PlannedArtifact, drawn: set[int]) -> bool:
     return artifact.face_index in drawn if artifact.kind == "crop" else bool(drawn)
 
 
-def _encode(
-    artifact: PlannedArtifact,
+def _files(
+    making: Sequence[PlannedArtifact],
     origin: Origin,
     canvas: ImageBgr,
     alpha: GrayImage | None,
     faces: Sequence[FacePoints],
-    mask: MaskRow | None,
+    mask_of: Mapping[int | None, MaskRow],
     times: PartTimes,
-) -> tuple[bytes, str | None]:
-    """The bytes of one file, and the hash of its pixels where it is a crop without loss."""
-    if artifact.crop_style is None:
-        with times.part("encode"):
-            return encode_png(alpha if artifact.kind == "labels" and alpha is not None else canvas), None
-    face = next(face for face in faces if face.face_index == artifact.face_index)
+) -> list[File]:
+    """The files of one variant; each step for all of them, as reading the clocks for each file costs something too."""
+    by_index = {face.face_index: face for face in faces}
     side = origin.options.crop_size
+    cuts: dict[int, tuple[ImageBgr, Matrix]] = {}
     with times.part("crop"):
-        matrix = matrix_for(artifact.crop_style, face.crop_points5, face.points68[THREE_POINTS], side)
-        cut = crop(canvas, matrix, side, STYLES[artifact.crop_style].border)
+        for artifact in making:
+            if artifact.crop_style is not None and artifact.face_index is not None:
+                face = by_index[artifact.face_index]
+                three = face.points68[THREE_POINTS]
+                matrix = matrix_for(artifact.crop_style, face.crop_points5, three, side)
+                cut = crop(canvas, matrix, side, STYLES[artifact.crop_style].border)
+                cuts[artifact.position] = cut, matrix
+    files = []
     with times.part("encode"):
-        if not is_record_format(artifact.path):
-            return encode(cut, artifact.path, quality=JPEG_QUALITY), None
-        size_wh = (canvas.shape[1], canvas.shape[0])
-        record = origin.record_of(artifact, size_wh, stored_points(face), matrix, mask)
-        return encode(cut, artifact.path, record=record), hash_pixels(cut)
+        for artifact in making:
+            if artifact.position not in cuts:
+                whole = alpha if artifact.kind == "labels" and alpha is not None else canvas
+                files.append(File(artifact, encode_png(whole)))
+                continue
+            cut, matrix = cuts[artifact.position]
+            if not is_record_format(artifact.path):
+                files.append(File(artifact, encode(cut, artifact.path, quality=JPEG_QUALITY)))
+                continue
+            index = artifact.face_index
+            points = stored_points(by_index[index]) if index is not None else []
+            size_wh = (canvas.shape[1], canvas.shape[0])
+            record = origin.record_of(artifact, size_wh, points, matrix, mask_of.get(index))
+            files.append(File(artifact, encode(cut, artifact.path, record=record), hash_pixels(cut)))
+    return files

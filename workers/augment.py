@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
@@ -20,9 +21,9 @@ from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
 from common.ledger.results import recorded_artifacts, store_augmented
 from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Failure
-from workers.artwork import make_artifacts, read_pictures, stored_points
+from workers.artwork import File, make_artifacts, stored_points, variants_of
 from workers.facepoints import FacePoints, find_points_of_all
-from workers.masks.reading import FaceReading
+from workers.outfits import BarePicture, Outfits, fit_outfits
 from workers.provenance import Origin
 from workers.runtime import Runtime
 from workers.sources import KeptPictures, attempt, check_relative
@@ -32,6 +33,11 @@ log = logging.getLogger("maskmill.worker")
 
 _GROUP_PIXELS = 8_000_000
 """Decoded pixels held while the faces of several images wait to be looked at together: 24 MB."""
+_MASKS_TOGETHER = 64
+"""Masks that are fitted in one go; of so many the calls of NumPy cost next to nothing any more."""
+
+_Before = TypeVar("_Before")
+_After = TypeVar("_After")
 
 
 def augment_chunk(
@@ -57,15 +63,15 @@ def augment_chunk(
     failures: list[Failure] = []
     with times.part("sql"):
         recorded = persistently(lambda: recorded_artifacts(runtime.engine, [image.id for image in images]))
+    waiting = [Waiting(image, _missing(job, image, recorded.get(image.id, set()))) for image in images]
     with AtomicWriter(runtime.settings.durability) as writer:
-        for image, ready in _ready(runtime, job, load, images, failures, times):
+        for ready in _ready(runtime, job, load, waiting, failures, times):
 
-            def work(image: ClaimedImage = image, ready: Ready = ready) -> AugmentedImage:
+            def work(ready: Ready = ready) -> AugmentedImage:
                 with writer.group():
-                    there = recorded.get(image.id, set())
-                    return augment_image(job, inside, image, ready, there, writer, times)
+                    return augment_image(job, inside, ready, writer, times)
 
-            outcome = attempt(job, image, work)
+            outcome = attempt(job, ready.image, work)
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
@@ -89,12 +95,47 @@ def augment_chunk(
     )
 
 
+def _missing(job: RecordedJob, image: ClaimedImage, there: set[bytes]) -> list[PlannedArtifact]:
+    """The artifacts of an image that are not there yet."""
+    planned = plan_artifacts(job.options, image.stem, [face.face_index for face in image.faces])
+    return [artifact for artifact in planned if artifact.path not in there]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An image and the artifacts that are to be made of it."""
+
+    image: ClaimedImage
+    missing: Sequence[PlannedArtifact]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A waiting image that is decoded, unreduced, and whose faces' points are known; its pixels stay as they are."""
+
+    image: ClaimedImage
+    missing: Sequence[PlannedArtifact]
+    decoded: ReducedImage
+    points: Sequence[FacePoints]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An image of which everything is known that its artifacts are made from."""
+
+    seen: Seen
+    outfits: Outfits
+
+    @property
+    def image(self) -> ClaimedImage:
+        """The row it comes from."""
+        return self.seen.image
+
+
 def augment_image(
     job: RecordedJob,
     inside: Callable[[bytes], bytes],
-    image: ClaimedImage,
     ready: Ready,
-    there: set[bytes],
     writer: AtomicWriter,
     times: PartTimes,
 ) -> AugmentedImage:
@@ -102,110 +143,123 @@ def augment_image(
 
     Args:
         inside: gives the absolute path of an artifact.
-        ready: the picture, unreduced, which stays as it is, and its faces.
-        there: paths of artifacts that exist already.
     """
-    planned = plan_artifacts(job.options, image.stem, [face.face_index for face in image.faces])
+    image, seen = ready.image, ready.seen
     artifacts: list[ArtifactRow] = []
 
-    def stage(artifact: PlannedArtifact, data: bytes, pixel_hash: str | None) -> None:
+    def stage(files: Sequence[File]) -> None:
         with times.part("write"):
-            writer.stage(inside(artifact.path), data)
-        artifacts.append(_row(artifact, data, pixel_hash))
+            for file in files:
+                writer.stage(inside(file.artifact.path), file.data)
+        artifacts.extend(map(_row, files))
 
-    missing = [artifact for artifact in planned if artifact.path not in there]
     masks = make_artifacts(
         job.options,
         image.relative_path,
-        ready.decoded.image_bgr,
-        ready.points,
-        missing,
+        seen.decoded.image_bgr,
+        seen.points,
+        seen.missing,
         stage,
         times,
         Origin.of(job, image),
-        ready.decoded.compression,
-        ready.readings,
+        seen.decoded.compression,
+        ready.outfits,
     )
-    points_68 = {face.id: stored_points(face) for face in ready.points}
+    points_68 = {face.id: stored_points(face) for face in seen.points}
     return AugmentedImage(image.id, tuple(masks), tuple(artifacts), points_68)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A decoded image, the points of its faces, and what masks on them start from, by the faces' index."""
-
-    decoded: ReducedImage
-    points: Sequence[FacePoints]
-    readings: dict[int, FaceReading]
 
 
 def _ready(
     runtime: Runtime,
     job: RecordedJob,
     load: Callable[[ClaimedImage], ReducedImage],
-    images: Sequence[ClaimedImage],
+    waiting: Sequence[Waiting],
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[tuple[ClaimedImage, Ready]]:
-    """The images in order with the points of their faces, found for as many together as the model likes."""
+) -> Iterator[Ready]:
+    """The images in order with everything that drawing needs, worked out for as many together as the model likes."""
     batch = runtime.landmarker(job.options).batch
-    group: list[tuple[ClaimedImage, ReducedImage]] = []
-    for image in images:
-        loaded = attempt(job, image, lambda image=image: load(image))  # type: ignore[misc]
+    group: list[tuple[Waiting, ReducedImage]] = []
+    for one in waiting:
+        loaded = attempt(job, one.image, lambda one=one: load(one.image))  # type: ignore[misc]
         if isinstance(loaded, Failure):
             failures.append(loaded)
             continue
-        group.append((image, loaded))
-        faces = sum(len(one.faces) for one, _ in group)
+        group.append((one, loaded))
+        faces = sum(len(other.image.faces) for other, _ in group)
         if faces >= batch or sum(decoded.width * decoded.height for _, decoded in group) > _GROUP_PIXELS:
-            yield from _with_points(runtime, job, group, failures, times)
+            yield from _looked_at(runtime, job, group, failures, times)
             group = []
-    yield from _with_points(runtime, job, group, failures, times)
+    yield from _looked_at(runtime, job, group, failures, times)
 
 
-def _with_points(
+def _looked_at(
     runtime: Runtime,
     job: RecordedJob,
-    group: Sequence[tuple[ClaimedImage, ReducedImage]],
+    group: Sequence[tuple[Waiting, ReducedImage]],
     failures: list[Failure],
     times: PartTimes,
-) -> Iterator[tuple[ClaimedImage, Ready]]:
-    """Find the points of all faces of a group; where that fails, image by image, so that one fails alone."""
+) -> Iterator[Ready]:
+    """Find the points of all faces of a group, then fit what they wear in all variants, some masks at a time."""
 
-    def find(some: Sequence[tuple[ClaimedImage, ReducedImage]]) -> list[Ready]:
+    def find(some: Sequence[tuple[Waiting, ReducedImage]]) -> list[Seen]:
         with times.part("landmarks"):
             found = find_points_of_all(
                 runtime.landmarker(job.options),
-                [(decoded.image_bgr, image.faces) for image, decoded in some],
+                [(decoded.image_bgr, one.image.faces) for one, decoded in some],
                 runtime.mask_judge(job.options),
             )
-        with times.part("draw"):
-            pictures = [(decoded.image_bgr, points) for (_, decoded), points in zip(some, found, strict=True)]
-            readings = read_pictures(
-                pictures if job.options.n_augmentations else [(p, ()) for p, _ in pictures]
-            )
         return [
-            Ready(decoded, points, own)
-            for (_, decoded), points, own in zip(some, found, readings, strict=True)
+            Seen(one.image, one.missing, decoded, points)
+            for (one, decoded), points in zip(some, found, strict=True)
         ]
 
-    if len(group) > 1:
+    def fit(some: Sequence[Seen]) -> list[Ready]:
+        with times.part("draw"):
+            bare = [
+                BarePicture(
+                    one.image.relative_path, one.decoded.image_bgr, one.points, variants_of(one.missing)
+                )
+                for one in some
+            ]
+            fitted = fit_outfits(job.options, bare)
+        return [Ready(one, outfits) for one, outfits in zip(some, fitted, strict=True)]
+
+    seen = _all_or_each(job, group, lambda one: one[0].image, find, failures)
+    fitting: list[Seen] = []
+    masks = 0
+    for one in seen:
+        fitting.append(one)
+        masks += len(one.points) * max(1, len(variants_of(one.missing)))
+        if masks >= _MASKS_TOGETHER:
+            yield from _all_or_each(job, fitting, lambda one: one.image, fit, failures)
+            fitting, masks = [], 0
+    yield from _all_or_each(job, fitting, lambda one: one.image, fit, failures)
+
+
+def _all_or_each(
+    job: RecordedJob,
+    some: Sequence[_Before],
+    image_of: Callable[[_Before], ClaimedImage],
+    work: Callable[[Sequence[_Before]], list[_After]],
+    failures: list[Failure],
+) -> list[_After]:
+    """Work on some images together; where that fails, one by one, so that one fails alone."""
+    if len(some) > 1:
         try:
-            found = find(group)
+            return work(some)
         except (TransientError, UnfitError, SoftTimeLimitExceeded):
             raise
         except Exception as exc:  # noqa: BLE001 (told with the image that it comes from)
-            log.warning("job %s: %d images are looked at one by one: %s", job.name, len(group), exc)
+            log.warning("job %s: %d images are looked at one by one: %s", job.name, len(some), exc)
+    done: list[_After] = []
+    for one in some:
+        outcome = attempt(job, image_of(one), lambda one=one: work([one])[0])  # type: ignore[misc]
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
         else:
-            for (image, _), ready in zip(group, found, strict=True):
-                yield image, ready
-            return
-    for one in group:
-        alone = attempt(job, one[0], lambda one=one: find([one])[0])  # type: ignore[misc]
-        if isinstance(alone, Failure):
-            failures.append(alone)
-        else:
-            yield one[0], alone
+            done.append(outcome)
+    return done
 
 
 class Inside:
@@ -236,7 +290,8 @@ class Inside:
         return final
 
 
-def _row(artifact: PlannedArtifact, data: bytes, pixel_hash: str | None) -> ArtifactRow:
+def _row(file: File) -> ArtifactRow:
+    artifact = file.artifact
     return ArtifactRow(
         position=artifact.position,
         kind=artifact.kind,
@@ -244,7 +299,7 @@ def _row(artifact: PlannedArtifact, data: bytes, pixel_hash: str | None) -> Arti
         face_index=artifact.face_index,
         crop_style=artifact.crop_style,
         path=artifact.path,
-        size=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        pixel_hash=pixel_hash,
+        size=len(file.data),
+        sha256=hashlib.sha256(file.data).hexdigest(),
+        pixel_hash=file.pixel_hash,
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.artifacts import PlannedArtifact, plan_artifacts
+from common.artifacts import plan_artifacts
 from common.escaping import escape
 from common.images import ReducedImage
 from common.ledger.boxes import GivenFace
 from common.ledger.claims import ClaimedFace
 from common.options import JobOptions
-from workers.artwork import make_artifacts
+from workers.artwork import File, make_artifacts
 from workers.facepoints import find_points
 from workers.finding import as_detection
 from workers.identity.judge import IdentityJudge
@@ -67,8 +67,8 @@ def preview_image(
         points = find_points(runtime.landmarker(options), image_bgr, faces, runtime.mask_judge(options))
     files: dict[bytes, bytes] = {}
 
-    def keep(artifact: PlannedArtifact, data: bytes, _: str | None) -> None:
-        files[artifact.path] = data
+    def keep(made: Sequence[File]) -> None:
+        files.update((one.artifact.path, one.data) for one in made)
 
     planned = plan_artifacts(options, stem, [face.face_index for face in faces])
     by_index = {face.face_index: face for face in faces}

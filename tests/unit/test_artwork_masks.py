@@ -6,19 +6,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.options import make_options
+from common.arrays import GrayImage, ImageBgr
+from common.ledger.rows import MaskRow
+from common.options import JobOptions, make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
-from workers.artwork import FacePoints, draw_variant, read_pictures
-from workers.masks.reading import FaceReading
+from workers.artwork import draw_variant
+from workers.facepoints import FacePoints
+from workers.outfits import BarePicture, fit_outfits
 
 POINTS = turned_face(50, (150, 120), 20)
 FACE = FacePoints(1, 0, (0.0, 0.0, 300.0, 300.0), POINTS, np.zeros((5, 2)), None)
 IMAGE = skin_image(POINTS, (300, 300), (130, 150, 205))
 
 
+Drawn = tuple[ImageBgr, GrayImage, list[MaskRow]]
+
+
+def drawn(options: JobOptions, image: ImageBgr, faces: list[FacePoints], variant: int) -> Drawn:
+    (outfits,) = fit_outfits(options, [BarePicture(b"a.jpg", image, faces, (variant,))])
+    return draw_variant(image, faces, variant, outfits[variant])
+
+
+def equal(one: Drawn, other: Drawn) -> bool:
+    return bool((one[0] == other[0]).all() and (one[1] == other[1]).all() and one[2] == other[2])
+
+
 def test_a_drawn_face_has_its_way_its_turn_and_its_place_in_the_row() -> None:
     options = make_options({"wears": ("nose-out",)})
-    _, alpha, (row,) = draw_variant(options, b"a.jpg", IMAGE, [FACE], 0)
+    _, alpha, (row,) = drawn(options, IMAGE, [FACE], 0)
     y, x = np.nonzero(alpha >= 128)
     assert (row.wear, row.reason) == ("nose-out", None)
     assert row.yaw is not None and abs(row.yaw - 20) < 8
@@ -29,7 +44,7 @@ def test_a_drawn_face_has_its_way_its_turn_and_its_place_in_the_row() -> None:
 
 def test_a_face_that_is_masked_already_is_left_alone_with_its_reason() -> None:
     masked = replace(FACE, is_masked=True)
-    canvas, alpha, (row,) = draw_variant(make_options({}), b"a.jpg", IMAGE, [masked], 0)
+    canvas, alpha, (row,) = drawn(make_options({}), IMAGE, [masked], 0)
     assert row.reason == "already-masked"
     assert row.polygon is None and row.yaw is None
     assert not alpha.any()
@@ -38,18 +53,17 @@ def test_a_face_that_is_masked_already_is_left_alone_with_its_reason() -> None:
 
 def test_mixed_wear_draws_every_way_in_some_variant() -> None:
     options = make_options({"wears": ("mixed",)})
-    ways = {draw_variant(options, b"a.jpg", IMAGE, [FACE], variant)[2][0].wear for variant in range(24)}
+    ways = {drawn(options, IMAGE, [FACE], variant)[2][0].wear for variant in range(24)}
     assert ways == {"correct", "nose-out", "mouth-out", "hanging"}
 
 
-def test_what_was_read_for_one_variant_serves_the_next_one_as_if_it_were_read_anew() -> None:
+def test_variants_that_are_fitted_together_are_those_fitted_one_by_one() -> None:
+    """The face is read for the first one only."""
     options = make_options({"wears": ("mixed",)})
-    readings: dict[int, FaceReading] = {}
-    for variant in range(6):
-        canvas, alpha, rows = draw_variant(options, b"a.jpg", IMAGE, [FACE], variant, None, readings)
-        alone = draw_variant(options, b"a.jpg", IMAGE, [FACE], variant)
-        assert (canvas == alone[0]).all() and (alpha == alone[1]).all() and rows == alone[2]
-    assert list(readings) == [FACE.face_index]
+    (outfits,) = fit_outfits(options, [BarePicture(b"a.jpg", IMAGE, [FACE], range(6))])
+    assert list(outfits) == list(range(6))
+    for variant, own in outfits.items():
+        assert equal(draw_variant(IMAGE, [FACE], variant, own), drawn(options, IMAGE, [FACE], variant))
 
 
 def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> None:
@@ -77,8 +91,8 @@ def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> Non
         make_options({"mask_per_face": True}),
     ):
         for variant in range(4):
-            canvas, alpha, rows = draw_variant(options, b"a.jpg", image, faces, variant)
-            alone = [draw_variant(options, b"a.jpg", image, [face], variant) for face in faces]
+            canvas, alpha, rows = drawn(options, image, faces, variant)
+            alone = [drawn(options, image, [face], variant) for face in faces]
             assert rows == [row for _, _, (row,) in alone]
             assert [row.reason for row in rows[:4]] == [None] * 4 and rows[4].reason == "too-small"
             assert (alpha == np.max([own for _, own, _ in alone], axis=0)).all()
@@ -86,24 +100,31 @@ def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> Non
             assert np.sum(changed, axis=0).max() == 1
             for (own, _, _), where in zip(alone, changed, strict=True):
                 assert (canvas[where] == own[where]).all()
-            backwards = draw_variant(options, b"a.jpg", image, faces[::-1], variant)
+            backwards = drawn(options, image, faces[::-1], variant)
             assert (backwards[0] == canvas).all() and backwards[2] == rows[::-1]
 
 
-def test_what_was_read_of_many_pictures_together_is_what_is_read_of_each() -> None:
+def test_pictures_that_are_fitted_together_are_those_fitted_one_by_one() -> None:
     points = turned_face(23, (80, 60), -10)
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), *points[[30, 48, 54]]])
     small = FacePoints(2, 1, (0.0, 0.0, 160.0, 140.0), points, np.zeros((5, 2)), five)
     other = skin_image(points, (160, 140), (90, 120, 190))
-    tiny = replace(small, face_index=2, points68=turned_face(2, (30, 30)))
+    tiny = replace(small, face_index=2, points68=turned_face(2, (30, 30)), detector_points5=None)
     pictures = [
-        (IMAGE, [FACE]),
-        (other, [small, tiny, replace(small, face_index=3, is_masked=True)]),
-        (other, []),
+        (IMAGE, [FACE], (0, 2)),
+        (other, [small, tiny, replace(small, face_index=3, is_masked=True)], (1, 2)),
+        (other, [], (0,)),
+        (IMAGE, [FACE], ()),
     ]
-    readings = read_pictures(pictures)
-    assert [list(own) for own in readings] == [[0], [1], []]
-    for (image, faces), own in zip(pictures, readings, strict=True):
-        ahead = draw_variant(make_options({}), b"a.jpg", image, faces, 0, None, own)
-        alone = draw_variant(make_options({}), b"a.jpg", image, faces, 0)
-        assert (ahead[0] == alone[0]).all() and (ahead[1] == alone[1]).all() and ahead[2] == alone[2]
+    for options in (make_options({}), make_options({"mask_per_face": True, "wears": ("mixed",)})):
+        fitted = fit_outfits(options, [BarePicture(b"a.jpg", *picture) for picture in pictures])
+        assert [tuple(own) for own in fitted] == [variants for *_, variants in pictures]
+        for (image, faces, _), outfits in zip(pictures, fitted, strict=True):
+            for variant, own in outfits.items():
+                together = draw_variant(image, faces, variant, own)
+                assert equal(together, drawn(options, image, faces, variant))
+        assert [row.reason for row in draw_variant(other, pictures[1][1], 1, fitted[1][1])[2]] == [
+            None,
+            "too-small",
+            "already-masked",
+        ]

@@ -88,7 +88,7 @@ def test_loops_lie_on_the_seen_sides_only_and_count_as_cover(yaw_deg: float, sid
     image = np.full((300, 300, 3), (130, 150, 205), np.uint8)
     dark = MaskSpec("cloth", "cloth", "#303030", "plain")
     meshes, lights = lay_alone(face, frame, dark), [read_alone(image, face, frame)]
-    (loops,) = lay_loops(image, face[None], [frame], meshes, [dark], lights)
+    (loops,) = lay_loops([image], face[None], [frame], meshes, [dark], lights)
     assert [int(np.sign(frame.across(loop.bands).mean())) for loop in loops] == sides
     masked, alpha = draw(image, face, dark, _rng(0))
     for loop in loops:

@@ -72,7 +72,7 @@ def test_box_and_polygon_lie_around_the_mask() -> None:
     alpha = np.zeros((400, 400), np.uint8)
     kind = KINDS[0]
     spec = MaskSpec(kind.name, kind.mask_type, kind.color, kind.pattern)
-    (worn,) = fit_masks(image, [Wearer(face, spec)])
+    (worn,) = fit_masks([Wearer(image, face, spec)])
     assert isinstance(worn, WornMask)
     painted = paint_mask(image, alpha, worn, np.random.default_rng(0))
     y, x = np.nonzero(alpha >= 128)

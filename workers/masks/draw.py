@@ -117,7 +117,7 @@ def paint(
     """
     _check_images(canvas_bgr, alpha)
     source = canvas_bgr if light_from is None else light_from
-    (worn,) = fit_masks(source, [Wearer(np.asarray(landmarks, np.float64), mask_spec, limit_xyxy)])
+    (worn,) = fit_masks([Wearer(source, np.asarray(landmarks, np.float64), mask_spec, limit_xyxy)])
     if isinstance(worn, UndrawableFace):
         raise worn
     return paint_mask(canvas_bgr, alpha, worn, rng, compression).changed

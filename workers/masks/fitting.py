@@ -1,4 +1,4 @@
-"""Masks fitted to the faces of a picture, all in one go: where they lie, in which light, what holds them.
+"""Masks fitted to the faces of some pictures, all in one go: where they lie, in which light, what holds them.
 
 Whatever is worked out for one face does not depend on the others.
 """
@@ -32,6 +32,7 @@ class Wearer:
     """A face and what it is to wear.
 
     Attributes:
+        image_bgr: (H, W, 3) uint8, the picture it is in, without masks on these faces.
         landmarks: (68, 2) x, y in pixels, iBUG order; may lie outside the image.
         spec: what it wears.
         limit_xyxy: no pixel outside changes; maxima exclusive. Default: `default_limit`.
@@ -39,6 +40,7 @@ class Wearer:
         reading: of the same face in the same image, where there is one.
     """
 
+    image_bgr: ImageBgr
     landmarks: FloatArray
     spec: MaskSpec
     limit_xyxy: tuple[float, float, float, float] | None = None
@@ -97,13 +99,8 @@ class WornMask:
         return math.ceil(0.21 * self.reading.frame.unit)
 
 
-def fit_masks(image_bgr: ImageBgr, wearers: Sequence[Wearer]) -> list[WornMask | UndrawableFace]:
-    """Return the masks as they are worn, and for faces that are left alone why.
-
-    Args:
-        image_bgr: (H, W, 3) uint8 without masks on these faces.
-        wearers: the faces.
-    """
+def fit_masks(wearers: Sequence[Wearer]) -> list[WornMask | UndrawableFace]:
+    """Return the masks as they are worn, and for faces that are left alone why."""
     fitted: dict[int, WornMask | UndrawableFace] = {}
     frames: dict[int, tuple[FaceFrame, Pose]] = {}
     fresh = []
@@ -116,18 +113,16 @@ def fit_masks(image_bgr: ImageBgr, wearers: Sequence[Wearer]) -> list[WornMask |
     by_grid: dict[tuple[int, int], list[int]] = {}
     for number in sorted(frames):
         by_grid.setdefault(grid_of(frames[number][0].unit), []).append(number)
-    size_wh = image_bgr.shape[1], image_bgr.shape[0]
-    laid = [_laid(grid, numbers, wearers, frames, size_wh, fitted) for grid, numbers in by_grid.items()]
+    laid = [_laid(grid, numbers, wearers, frames, fitted) for grid, numbers in by_grid.items()]
     unread = [number for group in laid for number in group.numbers if wearers[number].reading is None]
     readings = {number: wearer.reading for number, wearer in enumerate(wearers) if wearer.reading}
     if unread:
         landmarks = np.array([wearers[number].landmarks for number in unread], np.float64)
         axes, poses = zip(*(frames[number] for number in unread), strict=True)
-        readings.update(
-            zip(unread, read_faces([image_bgr] * len(unread), landmarks, axes, poses), strict=True)
-        )
+        images = [wearers[number].image_bgr for number in unread]
+        readings.update(zip(unread, read_faces(images, landmarks, axes, poses), strict=True))
     for group in laid:
-        fitted.update(_worn(image_bgr, group, wearers, readings))
+        fitted.update(_worn(group, wearers, readings))
     return [fitted[number] for number in range(len(wearers))]
 
 
@@ -169,7 +164,6 @@ def _laid(
     numbers: list[int],
     wearers: Sequence[Wearer],
     frames: dict[int, tuple[FaceFrame, Pose]],
-    size_wh: tuple[int, int],
     refused: dict[int, WornMask | UndrawableFace],
 ) -> _Laid:
     """Return meshes on those faces that can wear them; the others go to `refused`."""
@@ -178,7 +172,9 @@ def _laid(
     meshes = lay_meshes(landmarks, axes, poses, [wearers[number].spec for number in numbers], grid)
     each = meshes.each()
     limits = [
-        _whole_pixels(wearers[number].limit_xyxy or default_limit(points), size_wh)
+        _whole_pixels(
+            wearers[number].limit_xyxy or default_limit(points), wearers[number].image_bgr.shape[1::-1]
+        )
         for number, points in zip(numbers, landmarks, strict=True)
     ]
     taken = []
@@ -199,9 +195,7 @@ def _laid(
     )
 
 
-def _worn(
-    image_bgr: ImageBgr, laid: _Laid, wearers: Sequence[Wearer], readings: dict[int, FaceReading]
-) -> dict[int, WornMask]:
+def _worn(laid: _Laid, wearers: Sequence[Wearer], readings: dict[int, FaceReading]) -> dict[int, WornMask]:
     """Return the masks of some meshes by the faces' numbers."""
     if not laid.numbers:
         return {}
@@ -217,7 +211,8 @@ def _worn(
     ]
     towards = directions(np.array([light.harmonics for light in lights]))
     shades = shade_meshes(lights, towards, laid.meshes, patches)
-    loops = lay_loops(image_bgr, laid.landmarks, frames, laid.meshes, specs, lights)
+    images = [wearers[number].image_bgr for number in laid.numbers]
+    loops = lay_loops(images, laid.landmarks, frames, laid.meshes, specs, lights)
     return {
         number: WornMask(*parts)
         for number, parts in zip(
@@ -244,7 +239,7 @@ def default_limit(landmarks: FloatArray) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def _whole_pixels(limit_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> Box:
+def _whole_pixels(limit_xyxy: tuple[float, float, float, float], size_wh: Sequence[int]) -> Box:
     """Return the pixels that lie wholly in a box and in the image; maxima exclusive."""
     x1, y1, x2, y2 = limit_xyxy
     return (

@@ -53,7 +53,7 @@ _Control = tuple[complex, complex, complex]
 
 
 def lay_loops(
-    image_bgr: ImageBgr,
+    images: Sequence[ImageBgr],
     landmarks: FloatArray,
     frames: Sequence[FaceFrame],
     meshes: Meshes,
@@ -63,7 +63,7 @@ def lay_loops(
     """Return the loops that can be seen of each of B masks.
 
     Args:
-        image_bgr: (H, W, 3) uint8, in which bare skin and hair are told apart.
+        images: of each face the picture it is in, (H, W, 3) uint8, in which bare skin and hair are told apart.
         landmarks: (B, 68, 2) x, y in pixels, iBUG order.
         frames, meshes, lights: of the same faces.
         specs: an `N95` has two straps around the head instead of loops.
@@ -84,7 +84,7 @@ def lay_loops(
         return [[] for _ in frames]
     bands = (np.array(control) @ _CURVE).view(np.float64).reshape(-1, STEPS, 2)
     whose = np.repeat(np.arange(len(frames)), [sum(own) for own in sizes])
-    seen = _seen(image_bgr, landmarks, bands, whose, [max(1.0, 0.03 * frame.unit) for frame in frames])
+    seen = _seen(images, landmarks, bands, whose, [max(1.0, 0.03 * frame.unit) for frame in frames])
     hanging = [spec.wear == "hanging" for spec in specs]
     if any(hanging):
         seen[np.array(hanging)[whose]] = 1
@@ -156,7 +156,7 @@ def _sagging(start: complex, end: complex, sag: complex) -> _Control:
 
 
 def _seen(
-    image_bgr: ImageBgr,
+    images: Sequence[ImageBgr],
     landmarks: FloatArray,
     bands: FloatArray,
     whose: npt.NDArray[np.intp],
@@ -172,7 +172,7 @@ def _seen(
     of_cheeks = 4 * len(reach)
     owners = np.concatenate([np.repeat(np.arange(len(reach)), 4), whose.repeat(STEPS)])
     places = np.concatenate([(_CHEEKS @ landmarks).reshape(-1, 2), bands.reshape(-1, 2)])
-    colors = _colors_at(image_bgr, places, np.array(reach)[owners])
+    colors = _colors_at(images, owners, places, np.array(reach)[owners])
     skin = np.maximum(colors[:of_cheeks].reshape(-1, 4, 3).sum(axis=1) / 4, 4.0)
     ratio = np.maximum(colors[of_cheeks:], 2.0)
     ratio /= skin[owners[of_cheeks:]]
@@ -196,13 +196,31 @@ def _seen(
     return seen
 
 
-def _colors_at(image_bgr: ImageBgr, points: FloatArray, reach: FloatArray) -> FloatArray:
-    """Return the (N, 3) mean colours of crosses, (N,) wide, on (N, 2) points; beyond the image those of its border."""
+def _colors_at(
+    images: Sequence[ImageBgr], whose: npt.NDArray[np.intp], points: FloatArray, reach: FloatArray
+) -> FloatArray:
+    """Return the (N, 3) mean colours of crosses, (N,) wide, on (N, 2) points; beyond an image those of its border.
+
+    Args:
+        images: of each face the picture it is in.
+        whose: (N,) which face's the points are.
+    """
     places = points[:, None] + reach[:, None, None] * _CROSS
     np.rint(places, out=places)
-    height, width = image_bgr.shape[:2]
-    rows, columns = within(places[..., 1], 0, height - 1), within(places[..., 0], 0, width - 1)
-    found = image_bgr[rows.astype(np.intp), columns.astype(np.intp)]
+    last_rows, last_columns = (
+        np.array([image.shape[axis] - 1 for image in images])[whose] for axis in (0, 1)
+    )
+    rows = within(places[..., 1], 0, last_rows[:, None]).astype(np.intp)
+    columns = within(places[..., 0], 0, last_columns[:, None]).astype(np.intp)
+    first_face = {id(image): face for face, image in reversed(list(enumerate(images)))}
+    if len(first_face) == 1:
+        found = images[0][rows, columns]
+    else:
+        found = np.empty((*rows.shape, 3), np.uint8)
+        pictures = np.array([first_face[id(image)] for image in images])[whose]
+        for face in first_face.values():
+            there = (pictures == face).nonzero()[0]
+            found[there] = images[face][rows[there], columns[there]]
     mean: FloatArray = found.sum(axis=1, dtype=np.intp) / 5
     return mean
 

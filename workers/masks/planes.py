@@ -8,7 +8,7 @@ merging; to give one plane a colour 165 us by `cv2.transform` and 30 us by mergi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -39,9 +39,13 @@ def in_color(field: Field, color: Sequence[float]) -> Field:
 
 
 def within(
-    values: npt.NDArray[AnyFloat], low: float, high: float, *, out: npt.NDArray[AnyFloat] | None = None
+    values: npt.NDArray[AnyFloat],
+    low: float,
+    high: float | npt.NDArray[Any],
+    *,
+    out: npt.NDArray[AnyFloat] | None = None,
 ) -> npt.NDArray[AnyFloat]:
-    """Return values held between two numbers; on a small array `np.clip` takes four times as long."""
+    """Return values held between two numbers, or up to one for each; on a small array `np.clip` takes four times as long."""
     held: npt.NDArray[AnyFloat] = np.minimum(np.maximum(values, low, out=out), high, out=out)
     return held
 
