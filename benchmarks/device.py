@@ -137,14 +137,14 @@ def _decoded_ahead(
 
 def _fullest_batch(detector: Any, images: Sequence[Any], side: int) -> tuple[Any, tuple[int, int, int]]:
     """The input of the batch with the most images of one size; their number, width and height."""
-    frames = [centerface._frame(image, side) for image in images]
-    by_shape: dict[tuple[int, ...], list[Any]] = {}
-    for frame in frames:
-        by_shape.setdefault(frame.shape, []).append(frame)
+    by_size: dict[tuple[int, int], list[Any]] = {}
+    for image in images:
+        size_wh = centerface._padded_size((image.shape[1], image.shape[0]), side)
+        by_size.setdefault(size_wh, []).append(image)
     runner = detector._runner
-    shape, members = max(by_shape.items(), key=lambda item: (min(len(item[1]), runner.batch), item[0]))
+    size_wh, members = max(by_size.items(), key=lambda item: (min(len(item[1]), runner.batch), item[0][::-1]))
     some = members[: runner.batch]
-    return runner._fill(some, np.empty), (len(some), shape[1], shape[0])
+    return runner._fill(some, np.empty), (len(some), *size_wh)
 
 
 def _seconds(call: Callable[[], object], least_s: float) -> float:

@@ -161,7 +161,7 @@ def _network_call(detector: Any, image: Any, side: int) -> Call:
     from workers.detectors import centerface
 
     runner = detector._runner
-    tensor = centerface._to_input([centerface._frame(image, side)])
+    tensor = centerface._to_input(side, [image])
     return lambda: runner._session.run(None, {runner._input_name: tensor})
 
 

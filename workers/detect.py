@@ -21,6 +21,10 @@ from workers.times import PartTimes
 
 _BATCH_PIXELS = 32_000_000
 """Decoded pixels held for one call of the detector: about 100 MB."""
+_TOGETHER, _TOGETHER_PIXELS = 8, 8_000_000
+"""Pictures, and their pixels, that go together through a detector that takes one at a time: 24 MB. Each step is done for
+all of them before the next: after a run of the network nothing of another step's code is left in the processor's caches,
+and resizing, decoding JPEG and reading the answers took four to seven times as long as in a row (docs/performance.md)."""
 _FILES_AHEAD = 2
 _BATCHES_HELD = 4
 """Pictures of several sizes share no batch: of so many batches together some are full."""
@@ -48,9 +52,7 @@ def detect_chunk(
     side = None if judge is not None else job.options.detect_side
     detected: list[DetectedImage] = []
     failures: list[Failure] = []
-    # A detector that takes one picture at a time gets it as soon as it is decoded.
-    most = 1 if finder.batch == 1 else finder.batch * _BATCHES_HELD
-    for batch in _decoded_batches(runtime, job, sources, images, side, failures, times, most):
+    for batch in _decoded_batches(runtime, job, sources, images, side, failures, times, finder.batch):
         with times.part("detect"):
             answers = finder.find(batch)
         for (image, reduced), answer in zip(batch, answers, strict=True):
@@ -94,15 +96,22 @@ def _decoded_batches(
     side: int | None,
     failures: list[Failure],
     times: PartTimes,
-    most: int,
+    together: int,
 ) -> Iterator[list[tuple[ClaimedImage, ReducedImage]]]:
-    """Decoded images in batches of bounded size."""
+    """Decoded images in batches of bounded size.
+
+    Args:
+        together: the most images that the detector takes at once.
+    """
 
     def load(image: ClaimedImage) -> ReducedImage | Failure:
         return attempt(job, image, lambda: sources.load_reduced(image, side, times))
 
     batch: list[tuple[ClaimedImage, ReducedImage]] = []
-    if most == 1 and runtime.has_one_core:
+    most, most_pixels = (
+        (_TOGETHER, _TOGETHER_PIXELS) if together == 1 else (together * _BATCHES_HELD, _BATCH_PIXELS)
+    )
+    if together == 1 and runtime.has_one_core:
         loading = _loaded_here(images, load, sources)
     else:
         # Decoding goes on while a batch is looked at.
@@ -114,7 +123,7 @@ def _decoded_batches(
             continue
         batch.append((image, loaded))
         pixels = sum(reduced.image_bgr.size // 3 for _, reduced in batch)
-        if len(batch) == most or pixels > _BATCH_PIXELS:
+        if len(batch) == most or pixels > most_pixels:
             yield batch
             batch = []
     if batch:

@@ -33,7 +33,8 @@ def tensors() -> list[Any]:
     """Of several shapes, some twice in a row."""
     sizes = [(64, 64), (64, 64), (96, 64), (64, 64), (32, 128)]
     return [
-        _to_input([cv2.resize(ASTRONAUT, size) for _ in range(1 + k % 2)]) for k, size in enumerate(sizes)
+        _to_input(None, [cv2.resize(ASTRONAUT, size) for _ in range(1 + k % 2)])
+        for k, size in enumerate(sizes)
     ]
 
 
@@ -51,7 +52,7 @@ def test_an_input_in_reused_memory_is_read_anew_each_time() -> None:
     memory = bound.buffer((1, 3, 64, 64), np.float32)
     memory[:] = 0
     dark = bound.run(memory)[0]
-    memory[:] = _to_input([cv2.resize(ASTRONAUT, (64, 64))])
+    memory[:] = _to_input(None, [cv2.resize(ASTRONAUT, (64, 64))])
     assert not np.array_equal(bound.run(memory)[0], dark)
 
 

@@ -63,6 +63,11 @@ class BatchRunner(Generic[Item]):
         self._feeder = feeder_for(session) if feeder is None else feeder
         self.batch = batch
 
+    @property
+    def overlaps(self) -> bool:
+        """The device works on a batch while the caller works up the answers to the last one."""
+        return self._feeder.overlaps
+
     def run(self, items: Sequence[Item]) -> Iterator[list[Array]]:
         """Yield the outputs of one batch after the other, in order; together they cover all items.
 

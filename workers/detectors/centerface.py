@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,8 @@ class CenterFace:
         self._nms_iou = nms_iou
         self._side = side
         takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
-        self._runner: BatchRunner[ImageBgr] = BatchRunner(
-            session, None, batch, fill=_to_pixels if takes_pixels else _to_input
-        )
+        fill = _to_pixels if takes_pixels else _to_input
+        self._runner: BatchRunner[ImageBgr] = BatchRunner(session, None, batch, fill=partial(fill, side))
 
     @property
     def batch(self) -> int:
@@ -82,19 +82,19 @@ class CenterFace:
         An image's faces do not depend on the images it comes with: the padding follows from its own size, and
         only images of one padded size share a batch.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        framed = [_frame(image, self._side) for image in images_bgr]
-        for index, frame in enumerate(framed):
-            groups.setdefault(frame.shape, []).append(index)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images_bgr):
+            groups.setdefault(_padded_size(_size_of(image), self._side), []).append(index)
         found: dict[int, Detection] = {}
         for members in groups.values():
             waiting = iter(members)
-            for outputs in self._runner.run([framed[index] for index in members]):
+            runs = self._runner.run([images_bgr[index] for index in members])
+            # On a GPU answers are read while the next batch is under way. On the CPU all together, after all runs.
+            for outputs in runs if self._runner.overlaps else list(runs):
                 for heat, scale, offset, points in zip(*outputs, strict=True):
                     index = next(waiting)
-                    height, width = images_bgr[index].shape[:2]
                     candidates = _decode(heat[0], scale, offset, points, self._score)
-                    found[index] = self._finish(candidates, (width, height))
+                    found[index] = self._finish(candidates, _size_of(images_bgr[index]))
         return [found[index] for index in range(len(images_bgr))]
 
     def try_out(self) -> bool:
@@ -125,8 +125,11 @@ class CenterFace:
         self, candidates: tuple[FloatArray, FloatArray, FloatArray], size_wh: tuple[int, int]
     ) -> Detection:
         boxes, scores, points = candidates
-        factors = _reduction(size_wh, self._side)
-        boxes, points = boxes / np.concatenate([factors, factors]), points / factors
+        reduced_wh = _reduced_size(size_wh, self._side)
+        if reduced_wh != size_wh:
+            # Width and height by themselves: they differ by the rounding.
+            factors = np.array(reduced_wh, np.float64) / np.array(size_wh, np.float64)
+            boxes, points = boxes / np.concatenate([factors, factors]), points / factors
         inside = touching_image(boxes, size_wh)
         if not inside.all():
             boxes, scores, points = boxes[inside], scores[inside], points[inside]
@@ -224,64 +227,79 @@ def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant | None:
 
 
 def _as_bytes(graph: bytes, path: Path, label: str) -> bytes:
-    samples = (_to_input([picture]) for picture in calibration.calibration_pictures())
+    samples = (_to_input(None, [picture]) for picture in calibration.calibration_pictures())
     folded = optimised_graph(graph, label, portable=True)
     with trial_run(path, "a CenterFace on 8-bit integers"):
         return byte_graph(folded, samples, float_convolutions=_FLOAT_CONVOLUTIONS)
 
 
-def _reduced_size(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
+def _size_of(image_bgr: ImageBgr) -> tuple[int, int]:
+    return image_bgr.shape[1], image_bgr.shape[0]
+
+
+def _reduced_size(size_wh: tuple[int, int], side: int | None) -> tuple[int, int]:
     width, height = size_wh
-    ratio = min(1.0, side / max(width, height))
+    if side is None or max(size_wh) <= side:
+        return size_wh
+    ratio = side / max(width, height)
     return max(1, round(width * ratio)), max(1, round(height * ratio))
 
 
-def _reduction(size_wh: tuple[int, int], side: int) -> FloatArray:
-    """Return (2,): reduced width and height over the original ones; they differ by the rounding."""
-    return np.array(_reduced_size(size_wh, side), dtype=np.float64) / np.array(size_wh, dtype=np.float64)
+def _padded_size(size_wh: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """Return width and height of what the network sees of an image: multiples of 32."""
+    width, height = _reduced_size(size_wh, side)
+    return -(-width // _MULTIPLE) * _MULTIPLE, -(-height // _MULTIPLE) * _MULTIPLE
 
 
-def _frame(image_bgr: ImageBgr, side: int) -> ImageBgr:
-    """Return the image, reduced, at the top left of a black frame whose sides are multiples of 32."""
-    height, width = image_bgr.shape[:2]
-    size_wh = _reduced_size((width, height), side)
-    if size_wh != (width, height):
-        image_bgr = _reduce(image_bgr, size_wh)
-    frame_w, frame_h = (-(-length // _MULTIPLE) * _MULTIPLE for length in size_wh)
-    frame = np.zeros((frame_h, frame_w, 3), dtype=np.uint8)
-    frame[: size_wh[1], : size_wh[0]] = image_bgr
-    return frame
-
-
-def _reduce(image_bgr: ImageBgr, size_wh: tuple[int, int]) -> ImageBgr:
-    """Return the image in a smaller size.
+def _reduce(image_bgr: ImageBgr, side: int | None) -> ImageBgr:
+    """Return the image in the size that `_reduced_size` says.
 
     Up to a half by interpolation, in a quarter of the time that means over parts of pixels take; no pixel is passed
     over there. (A JPEG comes at less than twice the size: `common.images.decode_reduced`.)
     """
+    size_wh = _reduced_size(_size_of(image_bgr), side)
+    if size_wh == _size_of(image_bgr):
+        return image_bgr
     is_far = max(image_bgr.shape[:2]) > 2 * max(size_wh)
     way = cv2.INTER_AREA if is_far else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image_bgr, size_wh, interpolation=way), np.uint8)
 
 
-def _to_input(frames: Sequence[ImageBgr], empty: Callable[..., Any] = np.empty) -> npt.NDArray[np.float32]:
+def _to_input(
+    side: int | None, images_bgr: Sequence[ImageBgr], empty: Callable[..., Any] = np.empty
+) -> npt.NDArray[np.float32]:
     """Return (n, 3, H, W) float32, RGB, 0–255 as they are: the network has its normalisation inside.
 
     Args:
+        side: the images are reduced so that the longer side has at most this many pixels; None: not at all.
+        images_bgr: of one padded size: what is left of each lies at the upper left of black.
         empty: gives memory for a shape and a dtype.
     """
-    tensor: npt.NDArray[np.float32] = empty((len(frames), 3, *frames[0].shape[:2]), np.float32)
-    for image, frame in zip(tensor, frames, strict=True):
+    width, height = _padded_size(_size_of(images_bgr[0]), side)
+    tensor: npt.NDArray[np.float32] = empty((len(images_bgr), 3, height, width), np.float32)
+    for planes, image in zip(tensor, images_bgr, strict=True):
+        reduced = _reduce(image, side)
+        own_w, own_h = _size_of(reduced)
+        planes[:, own_h:] = 0
+        planes[:, :own_h, own_w:] = 0
+        own = planes[:, :own_h, :own_w]
         # Plane after plane: half the time of one transposed copy.
-        image[2], image[1], image[0] = cv2.split(frame)
+        own[2], own[1], own[0] = cv2.split(reduced)
     return tensor
 
 
-def _to_pixels(frames: Sequence[ImageBgr], empty: Callable[..., Any]) -> npt.NDArray[np.uint8]:
-    """Return (n, H, W, 3) uint8, BGR as they are, for `workers.precision.pixel_graph`."""
-    pixels: npt.NDArray[np.uint8] = empty((len(frames), *frames[0].shape), np.uint8)
-    for place, frame in enumerate(frames):
-        pixels[place] = frame
+def _to_pixels(
+    side: int | None, images_bgr: Sequence[ImageBgr], empty: Callable[..., Any]
+) -> npt.NDArray[np.uint8]:
+    """Return (n, H, W, 3) uint8, BGR as they are, for `workers.precision.pixel_graph`; arguments as in `_to_input`."""
+    width, height = _padded_size(_size_of(images_bgr[0]), side)
+    pixels: npt.NDArray[np.uint8] = empty((len(images_bgr), height, width, 3), np.uint8)
+    for frame, image in zip(pixels, images_bgr, strict=True):
+        reduced = _reduce(image, side)
+        own_w, own_h = _size_of(reduced)
+        frame[own_h:] = 0
+        frame[:own_h, own_w:] = 0
+        frame[:own_h, :own_w] = reduced
     return pixels
 
 

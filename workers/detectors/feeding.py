@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -134,7 +135,7 @@ class ReusedMemory:
 
     def array(self, shape: Sequence[int], dtype: npt.DTypeLike, slot: int = 0) -> Array:
         """Return (shape) of dtype, contiguous, over the slot's memory."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         piece = self._pieces.get(slot)
         if piece is None or piece.size < size:
             piece = np.zeros(size, np.uint8)
