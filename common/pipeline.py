@@ -61,6 +61,14 @@ class ChunkMessage:
         """The keyword arguments of the task."""
         return {"version": MESSAGE_VERSION, "job": self.job, "image_ids": list(self.image_ids)}
 
+    def split_off(self, most: int | None) -> tuple[ChunkMessage, ChunkMessage | None]:
+        """Its first images and the rest, if any: so that all of them go in equal parts of `most` images and fewer."""
+        count = len(self.image_ids)
+        parts = 1 if most is None else -(-count // most)
+        size = -(-count // parts)
+        rest = self.image_ids[size:]
+        return ChunkMessage(self.job, self.image_ids[:size]), ChunkMessage(self.job, rest) if rest else None
+
     def __str__(self) -> str:
         first, last = self.image_ids[0], self.image_ids[-1]
         return f"job {self.job} image {first}" if first == last else f"job {self.job} images {first}..{last}"

@@ -154,11 +154,26 @@ def _work(stage: Stage, message: dict[str, Any]) -> None:
         _halt(stage, chunk.job, str(exc))
         return
     if stage == "detect" and "augment" in app.amqp.queues.consume_from:
-        kept = pictures()
-        for following in _do(process_chunk, stage, chunk, kept, keeps="augment"):
-            _do(process_chunk, "augment", following, kept)
+        rest: ChunkMessage | None = chunk
+        while rest is not None:
+            # Of large pictures as many at a time as find room: the others would be decoded twice.
+            piece, rest = rest.split_off(_pictures_fitting)
+            _do_both(process_chunk, piece, pictures())
     else:
         _do(process_chunk, stage, chunk)
+
+
+_pictures_fitting: int | None = None
+"""How many decoded pictures find room, by the last piece of work; None: any number, as far as is known."""
+
+
+def _do_both(process_chunk: _ProcessChunk, piece: ChunkMessage, kept: KeptPictures) -> None:
+    """Do `detect` and then `augment` on some images of a message, with pictures handed on."""
+    global _pictures_fitting
+    following = _do(process_chunk, "detect", piece, kept, keeps="augment")
+    _pictures_fitting = kept.fitting()
+    for onward in following:
+        _do(process_chunk, "augment", onward, kept)
 
 
 def _do(

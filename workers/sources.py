@@ -112,6 +112,9 @@ class Sources:
             return decode_reduced(data, side)
 
 
+_ROOM = 40 << 20
+
+
 @dataclass
 class KeptPictures:
     """Decoded pictures that the next stage of the same process needs: they are not read and decoded again.
@@ -123,12 +126,21 @@ class KeptPictures:
         room: bytes that are left.
     """
 
-    room: int = 40 << 20
+    room: int = _ROOM
     _pictures: dict[int, ReducedImage] = field(default_factory=dict)
+    _offered: int = 0
+    _offered_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._whole_room = self.room
 
     def keep(self, image_id: int, picture: ReducedImage) -> None:
         """Keep a picture, if it is whole and there is room."""
-        if picture.factor == 1 and picture.image_bgr.nbytes <= self.room:
+        if picture.factor != 1:
+            return
+        self._offered += 1
+        self._offered_bytes += picture.image_bgr.nbytes
+        if picture.image_bgr.nbytes <= self.room:
             self.room -= picture.image_bgr.nbytes
             self._pictures[image_id] = picture
 
@@ -138,6 +150,12 @@ class KeptPictures:
         if picture is not None:
             self.room += picture.image_bgr.nbytes
         return picture
+
+    def fitting(self) -> int | None:
+        """So many pictures of the mean size that was seen find room together; None where none was whole."""
+        if not self._offered:
+            return None
+        return max(1, self._whole_room * self._offered // self._offered_bytes)
 
 
 def check_relative(path: bytes) -> None:

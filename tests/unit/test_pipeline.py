@@ -52,6 +52,21 @@ def test_a_refusal_does_not_repeat_a_huge_value() -> None:
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [(None, [7]), (7, [7]), (9, [7]), (6, [4, 3]), (3, [3, 2, 2]), (2, [2, 2, 2, 1]), (1, [1] * 7)],
+)
+def test_images_are_split_off_in_parts_of_equal_size(most: int | None, sizes: list[int]) -> None:
+    rest: ChunkMessage | None = ChunkMessage("0123abcd", tuple(range(1, 8)))
+    seen = []
+    while rest is not None:
+        piece, rest = rest.split_off(most)
+        seen.append(piece)
+    assert [len(piece.image_ids) for piece in seen] == sizes
+    assert [one for piece in seen for one in piece.image_ids] == list(range(1, 8))
+    assert {piece.job for piece in seen} == {"0123abcd"}
+
+
 def test_a_message_is_shown_without_paths() -> None:
     assert str(ChunkMessage("0123abcd", (3,))) == "job 0123abcd image 3"
     assert str(ChunkMessage("0123abcd", (3, 5, 9))) == "job 0123abcd images 3..9"

@@ -64,3 +64,14 @@ def test_reading_ahead_does_no_harm(tmp_path: Path, name: bytes) -> None:
     sources(tmp_path).announce(image(name))
     sources(tmp_path).announce(image(name, frame_index=4))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_so_many_pictures_fit_as_the_mean_of_those_seen_says() -> None:
+    kept = KeptPictures(room=1000)
+    assert kept.fitting() is None
+    kept.keep(1, picture(10, 10))  # 300 bytes
+    kept.keep(2, picture(50, 50, factor=2))
+    assert kept.fitting() == 3, "what was reduced is never kept"
+    kept.keep(3, picture(30, 10))
+    assert kept.fitting() == 1
+    assert kept.take(3) is None, "it found no room, and counts all the same"
