@@ -12,7 +12,7 @@ TARGET_S = 3.0
 of this; and a stop, a death or the end of a job waits for a chunk at the most."""
 FIRST = 16
 """Images a chunk until the first ones have been timed."""
-_LEAST_S = 0.4
+_LEAST_S = 0.2
 """At a job's end others wait so long at the most; claiming and storing are a twentieth of it."""
 _GROWTH = 8
 """A chunk is at most so many times as large as those before: one lucky chunk does not make a giant."""
@@ -46,6 +46,8 @@ class ChunkSizes:
         self._opened = 0
         self.is_known = fixed is not None
         """Something was learned, or need not be."""
+        self.is_growing = not self.is_known and bool(self._first)
+        """The size is not yet what was learned: few chunks should wait, which were cut too small."""
         self._look_at = clock()
 
     def opening(self) -> Sequence[int] | None:
@@ -71,8 +73,9 @@ class ChunkSizes:
             if seconds is not None:
                 self.is_known = True
                 self._size = min(size_for(seconds), self._size * _GROWTH)
-            settled = seconds is not None and self._size == size_for(seconds)
-            self._look_at = self._clock() + (_LOOK_EVERY_S if settled else _FIRST_LOOKS_EVERY_S)
+            is_settled = seconds is not None and self._size == size_for(seconds)
+            self.is_growing &= not is_settled
+            self._look_at = self._clock() + (_LOOK_EVERY_S if is_settled else _FIRST_LOOKS_EVERY_S)
         return self._size
 
 

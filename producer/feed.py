@@ -103,7 +103,12 @@ class Feeder:
         depths = queue_depths(self._app)
         full = self._sizes.now()
         opening = self._sizes.opening()
-        most = self._settings.high_water if opening is None else min(self._settings.high_water, len(opening))
+        most = self._settings.high_water
+        if opening is not None:
+            most = min(most, len(opening))
+        elif self._sizes.is_growing:
+            # What is further behind is cut when more is known.
+            most = min(most, 2 * self._workers)
         room = most - sum(depths[stage] for stage in STAGES)
         sent = 0
         self.has_room = room > 0

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
+import numpy as np
+
+from common.arrays import ImageBgr
 from common.database import persistently
-from common.errors import MaskmillError
 from common.ledger.jobs import find_job, running_job_names
 from workers.runtime import Runtime
 
 log = logging.getLogger("maskmill.worker")
 
 _DATABASE_S = 2.0
+_BLANK: ImageBgr = np.zeros((240, 320, 3), np.uint8)
 
 
 def warm_up(runtime: Runtime, stages: Collection[str]) -> None:
@@ -27,8 +30,9 @@ def warm_up(runtime: Runtime, stages: Collection[str]) -> None:
         if job is None:
             return
         if "detect" in stages:
-            runtime.detector(job.options)
+            # Once through the network: it takes most of its memory then, and the first picture is in no hurry yet.
+            runtime.detector(job.options).detect([_BLANK])
         if "augment" in stages:
             runtime.landmarker(job.options)
-    except MaskmillError as exc:
+    except Exception as exc:  # noqa: BLE001 (the first chunk meets it again, and says it with its job)
         log.info("not warmed up: %s", exc)

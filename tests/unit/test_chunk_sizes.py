@@ -58,7 +58,7 @@ def test_the_first_sizes_are_sent_in_turn_and_the_last_again_until_something_is_
     clock.s += 0.25
     # 100 would take three seconds; eight times the largest so far are sent.
     assert (sizes.now(), sizes.opening()) == (32, None)
-    assert sizes.least() == 4
+    assert sizes.least() == 2
     assert clock.sizes().opening() is None
 
 
