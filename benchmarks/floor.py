@@ -142,7 +142,7 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
             calls["draw"].append(_drawing_call(options, waiting))
             waiting = []
         (outfits,) = fit_outfits(options, [BarePicture(relative, image, points, (0,))])
-        canvas = draw_variant(image, points, 0, outfits[0], alike)[0]
+        canvas = draw_variant(image, points, 0, outfits[0], alike).canvas
         calls["encode"].append(lambda canvas=canvas: encode_png(canvas))
         for face in points:
             for style in options.crop_styles:

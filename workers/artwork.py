@@ -33,6 +33,21 @@ THREE_POINTS = [39, 42, 57]
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A variant of a picture.
+
+    Attributes:
+        canvas: (H, W, 3) uint8 with its masks.
+        alpha: (H, W) uint8, how far masks cover it.
+        rows: of each face, what was drawn, or why not.
+    """
+
+    canvas: ImageBgr
+    alpha: GrayImage
+    rows: list[MaskRow]
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A file to be written; `pixel_hash` is there of a crop without loss."""
 
@@ -52,6 +67,7 @@ def make_artifacts(
     origin: Origin,
     compression: JpegCompression | None = None,
     outfits: Outfits | None = None,
+    drawn_before: Mapping[int, Drawn] | None = None,
 ) -> list[MaskRow]:
     """Make the files of one image, variant after variant.
 
@@ -64,6 +80,7 @@ def make_artifacts(
         origin: what crops say of themselves comes from it.
         compression: of the image's file; masks are compressed alike.
         outfits: of all variants that are to be made; None: they are fitted here.
+        drawn_before: variants that are drawn already; the others are drawn one after the other.
 
     Returns:
         What was drawn on each face in each variant that was made, or why not.
@@ -78,11 +95,14 @@ def make_artifacts(
         canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
         mask_of: dict[int | None, MaskRow] = {}
         if variant is not ORIGINAL:
-            with times.part("draw"):
-                canvas, alpha, rows = draw_variant(image_bgr, faces, variant, outfits[variant], compression)
-            drawn = {row.face_index for row in rows if row.reason is None}
-            mask_of = {row.face_index: row for row in rows}
-            masks += rows
+            one = (drawn_before or {}).get(variant)
+            if one is None:
+                with times.part("draw"):
+                    one = draw_variant(image_bgr, faces, variant, outfits[variant], compression)
+            canvas, alpha = one.canvas, one.alpha
+            drawn = {row.face_index for row in one.rows if row.reason is None}
+            mask_of = {row.face_index: row for row in one.rows}
+            masks += one.rows
         making = [
             artifact for artifact in pictures if artifact.variant == variant and _can_be_made(artifact, drawn)
         ]
@@ -106,14 +126,11 @@ def draw_variant(
     variant: int,
     outfits: Sequence[Outfit],
     compression: JpegCompression | None = None,
-) -> tuple[ImageBgr, GrayImage, list[MaskRow]]:
+) -> Drawn:
     """Draw the masks of one variant on a copy of the image, compressed as the image's file is.
 
     Args:
         outfits: of the faces in this variant.
-
-    Returns:
-        The picture, (H, W) uint8 how far masks cover it, and a row per face: what was drawn, or why not.
     """
     canvas = image_bgr.copy()
     alpha = np.zeros(image_bgr.shape[:2], dtype=np.uint8)
@@ -125,7 +142,7 @@ def draw_variant(
             rows.append(_row(variant, face.face_index, outfit.choice, painted, None))
         else:
             rows.append(_row(variant, face.face_index, outfit.choice, None, own))
-    return canvas, alpha, rows
+    return Drawn(canvas, alpha, rows)
 
 
 def _row(

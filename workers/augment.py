@@ -21,7 +21,7 @@ from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
 from common.ledger.results import recorded_artifacts, store_augmented
 from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Failure
-from workers.artwork import File, make_artifacts, stored_points, variants_of
+from workers.artwork import Drawn, File, draw_variant, make_artifacts, stored_points, variants_of
 from workers.facepoints import FacePoints, find_points_of_all
 from workers.outfits import BarePicture, Outfits, fit_outfits
 from workers.provenance import Origin
@@ -35,6 +35,9 @@ _GROUP_PIXELS = 8_000_000
 """Decoded pixels held while the faces of several images wait to be looked at together: 24 MB."""
 _MASKS_TOGETHER = 64
 """Masks that are fitted in one go; of so many the calls of NumPy cost next to nothing any more."""
+_DRAWN_PIXELS = 6_000_000
+"""Where the variants of a group have no more pixels, 24 MB with their alphas, all are drawn before any is cut and encoded:
+drawing finds its own code in the processor's caches then (docs/performance.md)."""
 
 _Before = TypeVar("_Before")
 _After = TypeVar("_After")
@@ -121,10 +124,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An image of which everything is known that its artifacts are made from."""
+    """An image of which everything is known that its artifacts are made from; `drawn` are variants of small pictures."""
 
     seen: Seen
     outfits: Outfits
+    drawn: dict[int, Drawn]
 
     @property
     def image(self) -> ClaimedImage:
@@ -164,6 +168,7 @@ def augment_image(
         Origin.of(job, image),
         seen.decoded.compression,
         ready.outfits,
+        ready.drawn,
     )
     points_68 = {face.id: stored_points(face) for face in seen.points}
     return AugmentedImage(image.id, tuple(masks), tuple(artifacts), points_68)
@@ -223,7 +228,12 @@ def _looked_at(
                 for one in some
             ]
             fitted = fit_outfits(job.options, bare)
-        return [Ready(one, outfits) for one, outfits in zip(some, fitted, strict=True)]
+            pixels = sum(one.image_bgr.shape[0] * one.image_bgr.shape[1] * len(one.variants) for one in bare)
+            drawn = [
+                _drawn(one, outfits) if pixels <= _DRAWN_PIXELS else {}
+                for one, outfits in zip(some, fitted, strict=True)
+            ]
+        return [Ready(*parts) for parts in zip(some, fitted, drawn, strict=True)]
 
     seen = _all_or_each(job, group, lambda one: one[0].image, find, failures)
     fitting: list[Seen] = []
@@ -235,6 +245,15 @@ def _looked_at(
             yield from _all_or_each(job, fitting, lambda one: one.image, fit, failures)
             fitting, masks = [], 0
     yield from _all_or_each(job, fitting, lambda one: one.image, fit, failures)
+
+
+def _drawn(seen: Seen, outfits: Outfits) -> dict[int, Drawn]:
+    """All variants of an image."""
+    image_bgr, compression = seen.decoded.image_bgr, seen.decoded.compression
+    return {
+        variant: draw_variant(image_bgr, seen.points, variant, own, compression)
+        for variant, own in outfits.items()
+    }
 
 
 def _all_or_each(

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.arrays import GrayImage, ImageBgr
-from common.ledger.rows import MaskRow
+from common.arrays import ImageBgr
 from common.options import JobOptions, make_options
 from tests.unit.test_masks_mesh import skin_image, turned_face
-from workers.artwork import draw_variant
+from workers.artwork import Drawn, draw_variant
 from workers.facepoints import FacePoints
 from workers.outfits import BarePicture, fit_outfits
 
@@ -19,22 +18,22 @@ FACE = FacePoints(1, 0, (0.0, 0.0, 300.0, 300.0), POINTS, np.zeros((5, 2)), None
 IMAGE = skin_image(POINTS, (300, 300), (130, 150, 205))
 
 
-Drawn = tuple[ImageBgr, GrayImage, list[MaskRow]]
-
-
 def drawn(options: JobOptions, image: ImageBgr, faces: list[FacePoints], variant: int) -> Drawn:
     (outfits,) = fit_outfits(options, [BarePicture(b"a.jpg", image, faces, (variant,))])
     return draw_variant(image, faces, variant, outfits[variant])
 
 
 def equal(one: Drawn, other: Drawn) -> bool:
-    return bool((one[0] == other[0]).all() and (one[1] == other[1]).all() and one[2] == other[2])
+    return bool(
+        (one.canvas == other.canvas).all() and (one.alpha == other.alpha).all() and one.rows == other.rows
+    )
 
 
 def test_a_drawn_face_has_its_way_its_turn_and_its_place_in_the_row() -> None:
     options = make_options({"wears": ("nose-out",)})
-    _, alpha, (row,) = drawn(options, IMAGE, [FACE], 0)
-    y, x = np.nonzero(alpha >= 128)
+    one = drawn(options, IMAGE, [FACE], 0)
+    (row,) = one.rows
+    y, x = np.nonzero(one.alpha >= 128)
     assert (row.wear, row.reason) == ("nose-out", None)
     assert row.yaw is not None and abs(row.yaw - 20) < 8
     assert (row.x1, row.y1, row.x2, row.y2) == (x.min(), y.min(), x.max() + 1, y.max() + 1)
@@ -44,16 +43,17 @@ def test_a_drawn_face_has_its_way_its_turn_and_its_place_in_the_row() -> None:
 
 def test_a_face_that_is_masked_already_is_left_alone_with_its_reason() -> None:
     masked = replace(FACE, is_masked=True)
-    canvas, alpha, (row,) = drawn(make_options({}), IMAGE, [masked], 0)
+    one = drawn(make_options({}), IMAGE, [masked], 0)
+    (row,) = one.rows
     assert row.reason == "already-masked"
     assert row.polygon is None and row.yaw is None
-    assert not alpha.any()
-    assert (canvas == IMAGE).all()
+    assert not one.alpha.any()
+    assert (one.canvas == IMAGE).all()
 
 
 def test_mixed_wear_draws_every_way_in_some_variant() -> None:
     options = make_options({"wears": ("mixed",)})
-    ways = {drawn(options, IMAGE, [FACE], variant)[2][0].wear for variant in range(24)}
+    ways = {drawn(options, IMAGE, [FACE], variant).rows[0].wear for variant in range(24)}
     assert ways == {"correct", "nose-out", "mouth-out", "hanging"}
 
 
@@ -91,17 +91,18 @@ def test_what_is_drawn_on_a_face_does_not_depend_on_the_faces_beside_it() -> Non
         make_options({"mask_per_face": True}),
     ):
         for variant in range(4):
-            canvas, alpha, rows = drawn(options, image, faces, variant)
+            together = drawn(options, image, faces, variant)
+            rows = together.rows
             alone = [drawn(options, image, [face], variant) for face in faces]
-            assert rows == [row for _, _, (row,) in alone]
+            assert rows == [own.rows[0] for own in alone]
             assert [row.reason for row in rows[:4]] == [None] * 4 and rows[4].reason == "too-small"
-            assert (alpha == np.max([own for _, own, _ in alone], axis=0)).all()
-            changed = [(own != image).any(axis=2) for own, _, _ in alone]
+            assert (together.alpha == np.max([own.alpha for own in alone], axis=0)).all()
+            changed = [(own.canvas != image).any(axis=2) for own in alone]
             assert np.sum(changed, axis=0).max() == 1
-            for (own, _, _), where in zip(alone, changed, strict=True):
-                assert (canvas[where] == own[where]).all()
+            for own, where in zip(alone, changed, strict=True):
+                assert (together.canvas[where] == own.canvas[where]).all()
             backwards = drawn(options, image, faces[::-1], variant)
-            assert (backwards[0] == canvas).all() and backwards[2] == rows[::-1]
+            assert (backwards.canvas == together.canvas).all() and backwards.rows == rows[::-1]
 
 
 def test_pictures_that_are_fitted_together_are_those_fitted_one_by_one() -> None:
@@ -123,7 +124,7 @@ def test_pictures_that_are_fitted_together_are_those_fitted_one_by_one() -> None
             for variant, own in outfits.items():
                 together = draw_variant(image, faces, variant, own)
                 assert equal(together, drawn(options, image, faces, variant))
-        assert [row.reason for row in draw_variant(other, pictures[1][1], 1, fitted[1][1])[2]] == [
+        assert [row.reason for row in draw_variant(other, pictures[1][1], 1, fitted[1][1]).rows] == [
             None,
             "too-small",
             "already-masked",
