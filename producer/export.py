@@ -195,17 +195,21 @@ class Exporter:
             yield common
         elif image.status == "failed":
             yield {**common, "error": f"{image.error_code}: {image.error_message}"}
+        # The same for all crops of a face, and for the whole picture where it is the only one.
+        cells: dict[tuple[int, ...], Record] = {}
         for artifact in artifacts:
-            drawn = [
-                mask
-                for mask in masks
+            drawn = tuple(
+                place
+                for place, mask in enumerate(masks)
                 if mask.variant == artifact.variant
                 and mask.reason is None
                 and artifact.face_index in (None, mask.face_index)
-            ]
+            )
+            if drawn not in cells:
+                cells[drawn] = self._mask_cells([masks[place] for place in drawn])
             yield {
                 **common,
-                **self._mask_cells(drawn, has_one_face=artifact.face_index is not None),
+                **cells[drawn],
                 "output_path": escape(os.path.join(self._job.output_given, artifact.path)),
                 "augmentation": artifact.variant,
                 "face_index": artifact.face_index,
@@ -223,7 +227,7 @@ class Exporter:
                     "face_index": mask.face_index,
                 }
 
-    def _mask_cells(self, drawn: Sequence[Row[Any]], *, has_one_face: bool) -> Record:
+    def _mask_cells(self, drawn: Sequence[Row[Any]]) -> Record:
         if not drawn:
             return {}
         chosen = {
@@ -242,7 +246,7 @@ class Exporter:
             "mask_box": [None if mask.x1 is None else [mask.x1, mask.y1, mask.x2, mask.y2] for mask in drawn],
             "mask_polygon": [mask.polygon for mask in drawn],
         }
-        several = not has_one_face and len(drawn) > 1
+        several = len(drawn) > 1
         return {
             **{
                 name: _cell(values, as_list=several and self._job.options.mask_per_face)
@@ -272,10 +276,11 @@ def csv_chunks(exporter: Exporter, table: str) -> Iterator[bytes]:
     """A table as CSV: UTF-8, RFC 4180, empty where a column does not apply."""
     columns, records = _TABLES[table]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\r\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
     for record in records(exporter):
-        writer.writerow({name: "" if value is None else value for name, value in record.items()})
+        # None is written as nothing.
+        writer.writerow([record.get(name) for name in columns])
         if text.tell() > _FLUSH_CHARS:
             yield _drain(text)
     yield _drain(text)
