@@ -21,7 +21,7 @@ from workers.times import PartTimes
 
 _BATCH_PIXELS = 32_000_000
 """Decoded pixels held for one call of the detector: about 100 MB."""
-_TOGETHER, _TOGETHER_PIXELS = 8, 4_000_000
+_TOGETHER, _TOGETHER_PIXELS = 16, 4_000_000
 """Pictures, and their pixels, that go together through a detector that takes one at a time: 12 MB. Each step is done for
 all of them before the next: after a run of the network nothing of another step's code is left in the processor's caches,
 and resizing, decoding JPEG and reading the answers took four to seven times as long as in a row (docs/performance.md)."""
