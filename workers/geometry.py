@@ -6,6 +6,7 @@ A transform is a (2, 3) float64 matrix M that takes a point (x, y) in pixels to 
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -97,6 +98,8 @@ def _checked_pair(source_xy: FloatArray, target_xy: FloatArray) -> tuple[Points,
     source, target = np.asarray(source_xy, np.float64), np.asarray(target_xy, np.float64)
     if source.ndim != 2 or source.shape[1:] != (2,) or source.shape != target.shape or len(source) < 2:
         raise ValueError(f"points must be two (N, 2) arrays, N >= 2, got {source.shape} and {target.shape}")
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+    pair: tuple[Points, Points] = source.tolist(), target.tolist()
+    # Number by number: for a handful of points a fifth of the time of an array's.
+    if not all(math.isfinite(x) and math.isfinite(y) for points in pair for x, y in points):
         raise ValueError("points must be finite numbers, got NaN or infinity")
-    return source.tolist(), target.tolist()
+    return pair

@@ -25,8 +25,8 @@ def select_faces(
     `--max-faces` those with the highest scores; of no image more than `MAX_FACES` are accepted. Accepted faces
     are numbered in reading order: box centre left to right, then top to bottom.
     """
-    boxes = [tuple(float(value) for value in box) for box in detection.boxes_xyxy]
-    scores = [float(score) for score in detection.scores]
+    boxes: list[list[float]] = detection.boxes_xyxy.tolist()
+    scores: list[float] = detection.scores.tolist()
     least = options.min_face_px(width, height)
     status = {
         k: "accepted" if math.hypot(x2 - x1, y2 - y1) >= least else "rejected:min_size"
@@ -74,4 +74,5 @@ def points_of(detection: Detection, k: int) -> list[list[float]] | None:
     """The five points of one face as they are stored; None where the detector gave none."""
     if detection.points5 is None or not np.isfinite(detection.points5[k]).all():
         return None
-    return [[float(x), float(y)] for x, y in detection.points5[k]]
+    points: list[list[float]] = detection.points5[k].tolist()
+    return points
