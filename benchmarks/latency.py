@@ -60,7 +60,7 @@ def main() -> None:
             taken: list[tuple[float, float, float]] = []
             loop = Way(1)
             for number, path in enumerate(paths[1:]):
-                run_loop(loop, [path], options)
+                run_loop(loop, [path], options, folder)
                 floors.append(loop.steady[-1])
                 taken.append(_send(path, folder / f"out-{number}", settings))
             _print(floors, taken)
