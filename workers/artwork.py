@@ -47,6 +47,10 @@ class Drawn:
     rows: list[MaskRow]
 
 
+Cuts = dict[tuple[int, str], tuple[ImageBgr, Matrix]]
+"""Face index and style → the crop, (side, side, 3) uint8, and its matrix from the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file to be written; `pixel_hash` is there of a crop without loss."""
@@ -67,7 +71,7 @@ def make_artifacts(
     origin: Origin,
     compression: JpegCompression | None = None,
     outfits: Outfits | None = None,
-    drawn_before: Mapping[int, Drawn] | None = None,
+    drawn_before: Mapping[int, tuple[Drawn, Cuts]] | None = None,
 ) -> list[MaskRow]:
     """Make the files of one image, variant after variant.
 
@@ -80,7 +84,7 @@ def make_artifacts(
         origin: what crops say of themselves comes from it.
         compression: of the image's file; masks are compressed alike.
         outfits: of all variants that are to be made; None: they are fitted here.
-        drawn_before: variants that are drawn already; the others are drawn one after the other.
+        drawn_before: variants that are drawn and cut already; the others are made one after the other.
 
     Returns:
         What was drawn on each face in each variant that was made, or why not.
@@ -92,21 +96,22 @@ def make_artifacts(
             (outfits,) = fit_outfits(options, [bare])
     pictures = [artifact for artifact in planned if artifact.kind != "landmarks"]
     for variant in dict.fromkeys(artifact.variant for artifact in pictures):
-        canvas, alpha, drawn = image_bgr, None, {face.face_index for face in faces}
-        mask_of: dict[int | None, MaskRow] = {}
-        if variant is not ORIGINAL:
-            one = (drawn_before or {}).get(variant)
-            if one is None:
-                with times.part("draw"):
-                    one = draw_variant(image_bgr, faces, variant, outfits[variant], compression)
-            canvas, alpha = one.canvas, one.alpha
-            drawn = {row.face_index for row in one.rows if row.reason is None}
-            mask_of = {row.face_index: row for row in one.rows}
-            masks += one.rows
-        making = [
-            artifact for artifact in pictures if artifact.variant == variant and _can_be_made(artifact, drawn)
-        ]
-        emit(_files(making, origin, canvas, alpha, faces, mask_of, times))
+        drawn, cuts = None, None
+        if variant is not ORIGINAL and drawn_before and variant in drawn_before:
+            drawn, cuts = drawn_before[variant]
+        if drawn is None and variant is not ORIGINAL:
+            with times.part("draw"):
+                drawn = draw_variant(image_bgr, faces, variant, outfits[variant], compression)
+        making = made_of(pictures, variant, faces, drawn)
+        if cuts is None:
+            with times.part("crop"):
+                cuts = cut_crops(
+                    making, image_bgr if drawn is None else drawn.canvas, faces, options.crop_size
+                )
+        with times.part("encode"):
+            files = _files(making, origin, image_bgr, faces, drawn, cuts)
+        emit(files)
+        masks += [] if drawn is None else drawn.rows
     plain = [artifact for artifact in planned if artifact.kind == "landmarks"]
     if plain:
         with times.part("encode"):
@@ -186,46 +191,73 @@ def stored_points(face: FacePoints) -> list[list[float]]:
     return points
 
 
-def _can_be_made(artifact: PlannedArtifact, drawn: set[int]) -> bool:
-    """A crop needs its face drawn, a whole picture at least one: nothing passes for masked that is not."""
-    return artifact.face_index in drawn if artifact.kind == "crop" else bool(drawn)
+def made_of(
+    planned: Sequence[PlannedArtifact], variant: int | None, faces: Sequence[FacePoints], drawn: Drawn | None
+) -> list[PlannedArtifact]:
+    """Return the files of a variant that can be made: nothing passes for masked that is not.
+
+    A crop needs its face drawn, a whole picture at least one.
+
+    Args:
+        drawn: None: the original.
+    """
+    there = {face.face_index for face in faces}
+    if drawn is not None:
+        there = {row.face_index for row in drawn.rows if row.reason is None}
+    return [
+        artifact
+        for artifact in planned
+        if artifact.variant == variant
+        and (artifact.face_index in there if artifact.kind == "crop" else bool(there))
+    ]
+
+
+def cut_crops(
+    making: Sequence[PlannedArtifact], canvas: ImageBgr, faces: Sequence[FacePoints], side: int
+) -> Cuts:
+    """Return the crops that files are made of; one in two formats is cut once.
+
+    Args:
+        canvas: (H, W, 3) uint8, the variant.
+        side: of the crops, pixels.
+    """
+    by_index = {face.face_index: face for face in faces}
+    cuts: Cuts = {}
+    for artifact in making:
+        index, style = artifact.face_index, artifact.crop_style
+        if index is None or style is None or (index, style) in cuts:
+            continue
+        face = by_index[index]
+        matrix = matrix_for(style, face.crop_points5, face.points68[THREE_POINTS], side)
+        cuts[index, style] = crop(canvas, matrix, side, STYLES[style].border), matrix
+    return cuts
 
 
 def _files(
     making: Sequence[PlannedArtifact],
     origin: Origin,
-    canvas: ImageBgr,
-    alpha: GrayImage | None,
+    image_bgr: ImageBgr,
     faces: Sequence[FacePoints],
-    mask_of: Mapping[int | None, MaskRow],
-    times: PartTimes,
+    drawn: Drawn | None,
+    cuts: Cuts,
 ) -> list[File]:
-    """The files of one variant; each step for all of them, as reading the clocks for each file costs something too."""
-    by_index = {face.face_index: face for face in faces}
-    side = origin.options.crop_size
-    cuts: dict[int, tuple[ImageBgr, Matrix]] = {}
-    with times.part("crop"):
-        for artifact in making:
-            if artifact.crop_style is not None and artifact.face_index is not None:
-                face = by_index[artifact.face_index]
-                three = face.points68[THREE_POINTS]
-                matrix = matrix_for(artifact.crop_style, face.crop_points5, three, side)
-                cut = crop(canvas, matrix, side, STYLES[artifact.crop_style].border)
-                cuts[artifact.position] = cut, matrix
+    """Encode the files of one variant, or with None for `drawn` of the original."""
+    canvas = image_bgr if drawn is None else drawn.canvas
     files = []
-    with times.part("encode"):
-        for artifact in making:
-            if artifact.position not in cuts:
-                whole = alpha if artifact.kind == "labels" and alpha is not None else canvas
-                files.append(File(artifact, encode_png(whole)))
-                continue
-            cut, matrix = cuts[artifact.position]
-            if not is_record_format(artifact.path):
-                files.append(File(artifact, encode(cut, artifact.path, quality=JPEG_QUALITY)))
-                continue
-            index = artifact.face_index
-            points = stored_points(by_index[index]) if index is not None else []
-            size_wh = (canvas.shape[1], canvas.shape[0])
-            record = origin.record_of(artifact, size_wh, points, matrix, mask_of.get(index))
-            files.append(File(artifact, encode(cut, artifact.path, record=record), hash_pixels(cut)))
+    for artifact in making:
+        index, style = artifact.face_index, artifact.crop_style
+        if index is None or style is None:
+            whole = drawn.alpha if artifact.kind == "labels" and drawn is not None else canvas
+            files.append(File(artifact, encode_png(whole)))
+            continue
+        cut, matrix = cuts[index, style]
+        if not is_record_format(artifact.path):
+            files.append(File(artifact, encode(cut, artifact.path, quality=JPEG_QUALITY)))
+            continue
+        points = next(stored_points(face) for face in faces if face.face_index == index)
+        rows = [] if drawn is None else drawn.rows
+        mask = next((row for row in rows if row.face_index == index), None)
+        size_wh = (canvas.shape[1], canvas.shape[0])
+        record = origin.record_of(artifact, size_wh, points, matrix, mask)
+        files.append(File(artifact, encode(cut, artifact.path, record=record), hash_pixels(cut)))
     return files

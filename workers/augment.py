@@ -21,7 +21,17 @@ from common.ledger.claims import ClaimedImage
 from common.ledger.jobs import RecordedJob
 from common.ledger.results import recorded_artifacts, store_augmented
 from common.ledger.rows import ArtifactRow, AugmentedImage, ChunkTimes, Failure
-from workers.artwork import Drawn, File, draw_variant, make_artifacts, stored_points, variants_of
+from workers.artwork import (
+    Cuts,
+    Drawn,
+    File,
+    cut_crops,
+    draw_variant,
+    made_of,
+    make_artifacts,
+    stored_points,
+    variants_of,
+)
 from workers.facepoints import FacePoints, find_points_of_all
 from workers.outfits import BarePicture, Outfits, fit_outfits
 from workers.provenance import Origin
@@ -36,7 +46,7 @@ _GROUP_PIXELS = 8_000_000
 _MASKS_TOGETHER = 64
 """Masks that are fitted in one go; of so many the calls of NumPy cost next to nothing any more."""
 _DRAWN_PIXELS = 6_000_000
-"""Where the variants of a group have no more pixels, 24 MB with their alphas, all are drawn before any is cut and encoded:
+"""Where the variants of a group have no more pixels, 24 MB with their alphas, all are drawn and cut before any is encoded:
 drawing finds its own code in the processor's caches then (docs/performance.md)."""
 
 _Before = TypeVar("_Before")
@@ -128,7 +138,7 @@ class Ready:
 
     seen: Seen
     outfits: Outfits
-    drawn: dict[int, Drawn]
+    drawn: dict[int, tuple[Drawn, Cuts]]
 
     @property
     def image(self) -> ClaimedImage:
@@ -228,11 +238,15 @@ def _looked_at(
                 for one in some
             ]
             fitted = fit_outfits(job.options, bare)
-            pixels = sum(one.image_bgr.shape[0] * one.image_bgr.shape[1] * len(one.variants) for one in bare)
-            drawn = [
-                _drawn(one, outfits) if pixels <= _DRAWN_PIXELS else {}
-                for one, outfits in zip(some, fitted, strict=True)
-            ]
+        pixels = sum(one.image_bgr.shape[0] * one.image_bgr.shape[1] * len(one.variants) for one in bare)
+        drawn: list[dict[int, tuple[Drawn, Cuts]]] = [{} for _ in some]
+        if pixels <= _DRAWN_PIXELS:
+            with times.part("draw"):
+                pictures = [_drawn(one, outfits) for one, outfits in zip(some, fitted, strict=True)]
+            with times.part("crop"):
+                drawn = [
+                    _cut(one, own, job.options.crop_size) for one, own in zip(some, pictures, strict=True)
+                ]
         return [Ready(*parts) for parts in zip(some, fitted, drawn, strict=True)]
 
     seen = _all_or_each(job, group, lambda one: one[0].image, find, failures)
@@ -253,6 +267,17 @@ def _drawn(seen: Seen, outfits: Outfits) -> dict[int, Drawn]:
     return {
         variant: draw_variant(image_bgr, seen.points, variant, own, compression)
         for variant, own in outfits.items()
+    }
+
+
+def _cut(seen: Seen, pictures: dict[int, Drawn], side: int) -> dict[int, tuple[Drawn, Cuts]]:
+    """The variants of an image with their crops."""
+    return {
+        variant: (
+            drawn,
+            cut_crops(made_of(seen.missing, variant, seen.points, drawn), drawn.canvas, seen.points, side),
+        )
+        for variant, drawn in pictures.items()
     }
 
 

@@ -41,7 +41,7 @@ class Landmarker:
 def ready(landmarker: Landmarker, widths: list[int]) -> tuple[dict[int, float], list[tuple[int, str]]]:
     """Width of each image that is ready -> x of its first point; and the failures."""
     runtime: Any = SimpleNamespace(landmarker=lambda _: landmarker, mask_judge=lambda _: None)
-    job: Any = SimpleNamespace(name="12345678", options=SimpleNamespace(n_augmentations=1))
+    job: Any = SimpleNamespace(name="12345678", options=SimpleNamespace(crop_size=112))
     face = ClaimedFace(1, 0, (1.0, 1.0, 5.0, 5.0), None)
     images = [ClaimedImage(width, 1, b"x.jpg", b"x", None, None, 1, (face,)) for width in widths]
     failures: list[Any] = []
