@@ -7,9 +7,10 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, case, delete, insert, select, update
+from sqlalchemy import Engine, bindparam, case, delete, insert, select, update
 
 from common.database import reading
 from common.errors import UsageError
@@ -30,6 +31,7 @@ from common.models import (
 )
 from common.options import JobOptions, make_options
 from common.pipeline import OPEN_STATES, ImageState, JobState
+from common.statements import Prepared, from_json, to_json
 
 
 class InputLike(Protocol):
@@ -107,21 +109,23 @@ class HeadLike(Protocol):
 
 def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = None) -> RecordedJob | None:
     """The job of an output, or with a name; None where there is none."""
-    condition = Job.output == output if output is not None else Job.name == name
     with reading(engine) as connection:
-        row = connection.execute(select(Job.__table__).where(condition)).one_or_none()
+        asked = (
+            _BY_NAME.run(connection, name=name)
+            if output is None
+            else _BY_OUTPUT.run(connection, output=output)
+        )
+        row = asked.one_or_none()
         if row is None:
             return None
-        inputs = connection.execute(
-            select(InputRow.__table__).where(InputRow.job_id == row.id).order_by(InputRow.position)
-        ).all()
+        inputs = _INPUTS_OF.run(connection, job_id=row.id).all()
     return RecordedJob(
         id=row.id,
         name=row.name,
-        output=row.output,
-        output_given=row.output_given,
-        options=make_options(row.options),
-        follow_symlinks=row.follow_symlinks,
+        output=bytes(row.output),
+        output_given=bytes(row.output_given),
+        options=_options_of(row.options if isinstance(row.options, str) else to_json(row.options)),
+        follow_symlinks=bool(row.follow_symlinks),
         state=row.state,
         error=row.error,
         provider=row.provider,
@@ -130,8 +134,27 @@ def find_job(engine: Engine, *, output: bytes | None = None, name: str | None = 
         finished_at=row.finished_at,
         found=row.found,
         left_out=row.left_out,
-        inputs=tuple(RecordedInput(one.id, one.kind, one.given, one.root, one.prefix) for one in inputs),
+        inputs=tuple(
+            RecordedInput(one.id, one.kind, bytes(one.given), bytes(one.root), bytes(one.prefix))
+            for one in inputs
+        ),
     )
+
+
+@lru_cache(maxsize=8)
+def _options_of(text: str) -> JobOptions:
+    """The options of a row; each chunk asks for those of the same few jobs."""
+    return make_options(from_json(text))
+
+
+# Each chunk reads its job twice: built anew each time, the two queries took a third of the SQL of a small one.
+_BY_NAME = Prepared(lambda _dialect: select(Job.__table__).where(Job.name == bindparam("name")))
+_BY_OUTPUT = Prepared(lambda _dialect: select(Job.__table__).where(Job.output == bindparam("output")))
+_INPUTS_OF = Prepared(
+    lambda _dialect: (
+        select(InputRow.__table__).where(InputRow.job_id == bindparam("job_id")).order_by(InputRow.position)
+    )
+)
 
 
 def all_job_names(engine: Engine) -> list[str]:
