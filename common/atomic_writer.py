@@ -23,6 +23,8 @@ from common.escaping import escape
 Durability: TypeAlias = Literal["none", "chunk", "file"]
 
 _PATH_MAX = 4096
+_LARGE_BYTES = 1 << 17
+"""Files of this size begin to go to the disk at once; the sync of their chunk waits for less (docs/decisions.md)."""
 
 
 def write_atomically(path: bytes, chunks: Iterable[bytes], *, mode: int | None = None) -> None:
@@ -135,6 +137,8 @@ class AtomicWriter:
                     temporaries.write_all(descriptor, data)
                     if self._durability == "file":
                         os.fsync(descriptor)
+                    elif self._durability == "chunk" and len(data) >= _LARGE_BYTES:
+                        temporaries.begin_writeback(descriptor)
                 finally:
                     os.close(descriptor)  # a network file system may report the full disk only here
             except BaseException:

@@ -405,6 +405,28 @@ def test_a_chunk_is_synced_once_for_each_file_system(folder: bytes, monkeypatch:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(("durability", "begun"), [("none", 0), ("chunk", 1), ("file", 0)])
+def test_large_files_begin_to_go_to_the_disk_at_once(
+    folder: bytes, monkeypatch: pytest.MonkeyPatch, durability: Durability, begun: int
+) -> None:
+    calls: list[tuple[int, ...]] = []
+    monkeypatch.setattr(temporaries, "_find_sync_file_range", lambda: lambda *given: calls.append(given))
+    with AtomicWriter(durability) as writer:
+        writer.stage(folder + b"/small.jpg", b"x" * 1000)
+        writer.stage(folder + b"/large.png", b"x" * (1 << 17))
+        writer.commit()
+    assert len(calls) == begun
+
+
+def test_a_file_that_is_on_its_way_to_the_disk_is_whole(folder: bytes) -> None:
+    data = os.urandom(300_000)
+    with AtomicWriter("chunk") as writer:
+        writer.stage(folder + b"/large.png", data)
+        writer.commit()
+    with open(folder + b"/large.png", "rb") as stream:
+        assert stream.read() == data
+
+
 def test_without_syncfs_every_file_is_synced(folder: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bytes] = []
     monkeypatch.setattr(temporaries, "_find_syncfs", lambda: None)
