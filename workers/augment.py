@@ -47,7 +47,7 @@ _MASKS_TOGETHER = 64
 """Masks that are fitted in one go; of so many the calls of NumPy cost next to nothing any more."""
 _DRAWN_PIXELS = 6_000_000
 """Where the variants of a group have no more pixels, 24 MB with their alphas, all are drawn and cut before any is encoded:
-drawing finds its own code in the processor's caches then (docs/performance.md)."""
+drawing finds its own code in the processor's caches then (docs/decisions.md)."""
 
 _Before = TypeVar("_Before")
 _After = TypeVar("_After")

@@ -24,7 +24,7 @@ _BATCH_PIXELS = 32_000_000
 _TOGETHER, _TOGETHER_PIXELS = 16, 4_000_000
 """Pictures, and their pixels, that go together through a detector that takes one at a time: 12 MB. Each step is done for
 all of them before the next: after a run of the network nothing of another step's code is left in the processor's caches,
-and resizing, decoding JPEG and reading the answers took four to seven times as long as in a row (docs/performance.md)."""
+and reading its answers took three to seven times as long as in a row (docs/decisions.md)."""
 _FILES_AHEAD = 2
 _BATCHES_HELD = 4
 """Pictures of several sizes share no batch: of so many batches together some are full."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = 64
 """Faces in a row: the trees, 65 MB of them, stay in the processor's caches from face to face, and are gone after a
-picture was drawn (docs/performance.md)."""
+picture was drawn (docs/decisions.md)."""
 _SURE, _SURE_OF_TURNED = 0.07, 0.042
 """Where detector and predictor agree to this (mean distance of the five points, in sides of the square) a second
 pass gains nothing; of turned faces it mends the worst errors at smaller distances too (docs/decisions.md)."""
