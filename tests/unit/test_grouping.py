@@ -11,7 +11,7 @@ import pytest
 from common.errors import TransientError
 from common.images import ReducedImage
 from common.ledger.claims import ClaimedFace, ClaimedImage
-from workers.augment import Waiting, _ready
+from workers.grouping import Waiting, make_ready
 from workers.landmarks.base import Landmarks
 from workers.times import PartTimes
 
@@ -50,7 +50,7 @@ def ready(landmarker: Landmarker, widths: list[int]) -> tuple[dict[int, float], 
         return ReducedImage(np.zeros((8, image.id, 3), np.uint8), 1, image.id, 8)
 
     waiting = [Waiting(image, ()) for image in images]
-    found = _ready(runtime, job, load, waiting, failures, PartTimes())
+    found = make_ready(runtime, job, load, waiting, failures, PartTimes())
     points = {one.image.id: float(one.seen.points[0].points68[0, 0]) for one in found}
     return points, [(failure.image_id, failure.code) for failure in failures]
 
