@@ -12,6 +12,7 @@ from common.errors import UnfitError, UsageError
 from common.weights import find
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
+from workers.landmarks.base import FacesOf
 from workers.landmarks.points import five_points
 from workers.landmarks.registry import open_landmarker
 
@@ -74,6 +75,21 @@ def test_small_and_large_faces_are_found_alike(dlib68: Any, astronaut: ImageBgr,
 def test_no_boxes_give_no_points(dlib68: Any, astronaut: ImageBgr) -> None:
     found = dlib68.find(astronaut, np.zeros((0, 4)), np.zeros((0, 5, 2)))
     assert (found.points68.shape, found.points5.shape) == ((0, 68, 2), (0, 5, 2))
+
+
+def test_many_faces_of_several_images_are_found_as_each_by_itself(dlib68: Any, astronaut: ImageBgr) -> None:
+    """More than are worked on together: a picture of a thousand faces must not hold a thousand patches."""
+    count = dlib68.batch + 5
+    moved = np.arange(count)[:, None] % 7 - 3.0
+    boxes, fives = BOX + moved, FIVE + moved[:, None]
+    several = dlib68.find_all(
+        [FacesOf(astronaut, boxes, fives), FacesOf(astronaut[::-1], BOX, None), FacesOf(astronaut, BOX, FIVE)]
+    )
+    assert [len(one.points68) for one in several] == [count, 1, 1]
+    alone = [dlib68.find(astronaut, boxes[k : k + 1], fives[k : k + 1]).points68[0] for k in range(count)]
+    assert (several[0].points68 == alone).all()
+    assert (several[1].points68 == dlib68.find(astronaut[::-1], BOX, None).points68).all()
+    assert (several[2].points68 == dlib68.find(astronaut, BOX, FIVE).points68).all()
 
 
 def test_points_in_one_place_fall_back_to_the_box(dlib68: Any, astronaut: ImageBgr) -> None:

@@ -60,8 +60,20 @@ class Dlib68:
         return self.find_all([FacesOf(image_bgr, boxes_xyxy, points5)])[0]
 
     def find_all(self, images: Sequence[FacesOf]) -> list[Landmarks]:
-        """Return the points of the faces of each image: all patches first, then all passes in a row."""
+        """Return the points of the faces of each image, worked out for some faces together, whichever images they are of."""
         starts = [start for one in images for start in self._starts(one)]
+        found = np.zeros((len(starts), 68, 2))
+        for at in range(0, len(starts), _TOGETHER):
+            found[at : at + _TOGETHER] = self._find_together(starts[at : at + _TOGETHER])
+        answers, first = [], 0
+        for one in images:
+            own = found[first : first + len(one.boxes_xyxy)]
+            answers.append(rounded(own, five_points(own)))
+            first += len(own)
+        return answers
+
+    def _find_together(self, starts: Sequence[_Start]) -> FloatArray:
+        """Return (N, 68, 2) points in the images: all patches first, then all first passes, then the second ones."""
         patches = [cut_patch(image_bgr, square, self._normalize) for image_bgr, square, _ in starts]
         found = np.zeros((len(starts), 68, 2))
         for place, patch in enumerate(patches):
@@ -72,12 +84,7 @@ class Dlib68:
             found[place] = _predict(self._predictor, patches[place].gray, *square)
         for place, patch in enumerate(patches):
             found[place] = patch.to_image(found[place])
-        answers, first = [], 0
-        for one in images:
-            own = found[first : first + len(one.boxes_xyxy)]
-            answers.append(rounded(own, five_points(own)))
-            first += len(own)
-        return answers
+        return found
 
     def _starts(self, faces: FacesOf) -> Iterator[_Start]:
         """Where each face of an image is looked for; without points, or with all in one place, by its box."""
