@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,31 @@ def test_junk_is_unfit_in_one_line(junk: bytes) -> None:
     with pytest.raises(UnfitError, match="cannot open the detector") as caught:
         open_session(junk, "cpu", 1, label="the detector")
     assert "\n" not in str(caught.value)
+
+
+_OPEN_AND_RUN = """
+import sys, pathlib
+from workers.sessions import open_session
+import numpy as np
+session = open_session(pathlib.Path(sys.argv[1]), "cpu", 1)
+session.run(None, {session.get_inputs()[0].name: np.ones((1, 2), np.float32)})
+print(len(list(pathlib.Path("/proc/self/task").iterdir())))
+"""
+
+
+def test_onnx_runtime_keeps_no_identifier_and_starts_no_thread_that_reports(tmp_path: Path) -> None:
+    model = save_doubler(tmp_path / "m.onnx", [1, 2])
+    home = tmp_path / "home"
+    home.mkdir()
+    # CI silences it too.
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    done = subprocess.run(
+        [sys.executable, "-c", _OPEN_AND_RUN, str(model)],
+        env={**environment, "HOME": str(home), "TMPDIR": str(home), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "1"
+    assert list(home.rglob("*")) == []
