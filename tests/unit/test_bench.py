@@ -20,9 +20,10 @@ from workers.detectors.registry import open_detector
 from workers.times import Between, PartTimes
 
 
-def test_cpu_between_two_times_is_that_of_the_samples_between() -> None:
+def test_cpu_between_two_times_is_even_between_samples() -> None:
     one = Watched("worker", clock=[10.0, 11.0, 12.0, 13.0], cpu=[0.5, 1.0, 1.75, 2.0])
-    assert one.cpu_between(11.2, 12.9) == pytest.approx(0.75)
+    assert one.cpu_between(11, 12) == pytest.approx(0.75)
+    assert one.cpu_between(11.2, 12.8) == pytest.approx(0.8)
     assert one.cpu_between(0, 11.0) == pytest.approx(1.0), "what was spent before it was first seen counts"
     assert one.cpu_between(20, 30) == 0
 
