@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import dlib
 import numpy as np
 import pytest
 from skimage import data
@@ -13,6 +14,7 @@ from common.weights import find
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
 from workers.landmarks.base import FacesOf
+from workers.landmarks.dlib68 import _predict
 from workers.landmarks.points import five_points
 from workers.landmarks.registry import open_landmarker
 
@@ -47,6 +49,14 @@ def test_the_astronauts_points_are_where_one_sees_them(
     assert worst(found.points68[0]) < 7
     assert np.abs(found.points5 - FIVE).max() < 7
     assert found.points5 == pytest.approx(five_points(found.points68), abs=0.0101)  # both rounded
+
+
+@pytest.mark.parametrize("left", [-70, 0, 200])
+def test_the_predictors_points_are_read_as_it_gives_them(dlib68: Any, left: int) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (270, 270), dtype=np.uint8)
+    shape = dlib68._predictor(gray, dlib.rectangle(left, left, left + 149, left + 149))
+    one_by_one = [(shape.part(k).x, shape.part(k).y) for k in range(68)]
+    assert _predict(dlib68._predictor, gray, left, left, 150).tolist() == [list(pair) for pair in one_by_one]
 
 
 @pytest.mark.parametrize("degrees", [-60, 35, 90, 180])

@@ -41,11 +41,6 @@ class Patch:
         moved: FloatArray = (points - self.shift) @ (self.linear / np.vdot(self.linear[0], self.linear[0]))
         return moved
 
-    def from_image(self, points: FloatArray) -> FloatArray:
-        """Return (K, 2) points of the image in pixels of the patch."""
-        moved: FloatArray = points @ self.linear.T + self.shift
-        return moved
-
 
 def cut_patch(image_bgr: ImageBgr, square: Square, normalize: Normalizer | None = None) -> Patch:
     """Cut the square with its margin out of an image; the cost depends on neither image nor face size.

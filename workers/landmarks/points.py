@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -24,21 +22,21 @@ def five_points(points68: FloatArray) -> FloatArray:
     return points5
 
 
-def aside(points5: FloatArray) -> float:
-    """Return how far the tip of the nose lies from the middle between the eyes, along the line of the eyes.
+def aside(points5: FloatArray) -> FloatArray:
+    """Return (...) how far the tip of the nose lies from the middle between the eyes, along the line of the eyes.
 
     A measure of how far a face is turned to the side, whatever its tilt: in distances of the eyes; infinite where
     the eyes are in one place.
 
     Args:
-        points5: (5, 2), pixels.
+        points5: (..., 5, 2), pixels.
     """
-    # Plain numbers: arrays of two are thirty times as slow.
-    (lx, ly), (rx, ry), (x, y), *_ = points5.tolist()
-    across_x, across_y = rx - lx, ry - ly
-    square = across_x * across_x + across_y * across_y
-    along = (x - (lx + rx) / 2) * across_x + (y - (ly + ry) / 2) * across_y
-    return math.inf if square == 0 else float(abs(along) / square)
+    left, right, nose = points5[..., 0, :], points5[..., 1, :], points5[..., 2, :]
+    across = right - left
+    square = (across * across).sum(axis=-1)
+    along = np.abs(((nose - (left + right) / 2) * across).sum(axis=-1))
+    turned: FloatArray = np.divide(along, square, out=np.full(square.shape, np.inf), where=square != 0)
+    return turned
 
 
 def _wflw_for_each_of_68() -> list[int]:
