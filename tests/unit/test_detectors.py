@@ -240,7 +240,7 @@ def test_a_gpu_that_does_not_start_leaves_the_float_graph_of_the_cpu(
     monkeypatch.setattr(centerface_module, "is_for_cpu", lambda device: device == "cpu")
     monkeypatch.setattr(centerface_module, "open_network", open_network)
     detector = open_centerface(device="auto")
-    assert opened == ["auto fp16 1 True", "cpu None"]
+    assert opened == ["auto fp16 1 True", "cpu heads 1"]
     assert detector.provider == "CPU"
     assert same(detector.detect([astronaut])[0], centerface.detect([astronaut])[0])
 

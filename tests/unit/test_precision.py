@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import UnfitError
 from workers.calibration import calibration_pictures
-from workers.precision import byte_graph, half_graph, pixel_graph
+from workers.precision import byte_graph, half_graph, joined_heads, pixel_graph
 from workers.sessions import open_session, optimised_graph
 
 # No 16-bit float is a tenth.
@@ -141,3 +141,54 @@ def test_calibration_pictures_fit_the_network_and_are_always_the_same() -> None:
 def test_a_portable_graph_has_no_layouts_of_one_kind_of_cpu(tmp_path: Path) -> None:
     model = onnx.load_model_from_string(optimised_graph(network(), "the network", portable=True))
     assert {node.domain for node in model.graph.node} <= {""}
+
+
+def with_heads(opset: int) -> bytes:
+    """Two heads behind `c`: the planes plus 1 and 2, and 1 / (1 + e^(3 - their sum)); a third value of `c` goes on."""
+    nodes = [
+        helper.make_node("Conv", ["x", "same", "one two"], ["c"]),
+        helper.make_node("Conv", ["c", "same", "one two"], ["y"]),
+        helper.make_node("Conv", ["c", "sum", "minus three"], ["s"]),
+        helper.make_node("Sigmoid", ["s"], ["z"]),
+        helper.make_node("Conv", ["c", "same", "one two"], ["d"]),
+        helper.make_node("Relu", ["d"], ["r"]),
+        helper.make_node("Conv", ["r", "sum", "minus three"], ["u"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "heads",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, "h", "w"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None, "h", "w"]) for name in "yzu"],
+        [
+            numpy_helper.from_array(np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1), "same"),
+            numpy_helper.from_array(np.array([1, 2], np.float32), "one two"),
+            numpy_helper.from_array(np.ones((1, 2, 1, 1), np.float32), "sum"),
+            numpy_helper.from_array(np.array([-3], np.float32), "minus three"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_heads_that_read_one_value_are_one_convolution_and_give_the_same_numbers(opset: int) -> None:
+    joined = joined_heads(with_heads(opset))
+    nodes = [(node.op_type, *node.output) for node in onnx.load_model_from_string(joined).graph.node]
+    assert sorted(nodes) == [
+        *(("Conv", "c"), ("Conv", "c_heads"), ("Conv", "d"), ("Conv", "u"), ("Relu", "r")),
+        *(("Sigmoid", "z"), ("Split", "y", "s")),
+    ]
+    x = np.random.default_rng(0).normal(size=(3, 2, 5, 7)).astype(np.float32)
+    y, z, u = open_session(joined, "cpu", 1).run(None, {"x": x})
+    shifted = x + np.array([1, 2], np.float32).reshape(2, 1, 1)
+    assert y == pytest.approx(shifted + np.array([1, 2]).reshape(2, 1, 1), rel=1e-5)
+    assert z == pytest.approx(1 / (1 + np.exp(3 - shifted.sum(axis=1, keepdims=True))), rel=1e-5)
+    assert u.shape == z.shape
+    for one, other in zip(
+        (y, z, u), open_session(with_heads(opset), "cpu", 1).run(None, {"x": x}), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_a_graph_without_two_heads_stays_as_it_is() -> None:
+    assert onnx.load_model_from_string(joined_heads(network())) == onnx.load_model_from_string(network())

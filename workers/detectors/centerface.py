@@ -26,7 +26,7 @@ from workers.detectors.base import Detection, rounded
 from workers.detectors.batching import BatchRunner
 from workers.detectors.boxes import clip_boxes, nms, touching_image
 from workers.opening import Variant, open_network
-from workers.precision import byte_graph, half_graph, pixel_graph
+from workers.precision import byte_graph, half_graph, joined_heads, pixel_graph
 from workers.sessions import Session, is_for_cpu, optimised_graph, provider_of, trial_run
 
 _CELL = 4
@@ -210,7 +210,7 @@ def open_centerface(
     return detector
 
 
-def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant | None:
+def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant:
     """The graph of a precision; on a GPU it takes pixels as they are."""
     if form == "int8":
         return Variant(
@@ -223,7 +223,7 @@ def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant | None:
             return pixel_graph(half) if on_gpu else half
 
         return Variant(f"fp16 1 {on_gpu}", as_half)
-    return Variant("pixels 1", pixel_graph) if on_gpu else None
+    return Variant("pixels 1", pixel_graph) if on_gpu else Variant("heads 1", joined_heads)
 
 
 def _as_bytes(graph: bytes, path: Path, label: str) -> bytes:
