@@ -52,18 +52,25 @@ def measure(
     one, many = "1 worker", f"{workers} workers"
     ways = {"loop": Way(1), one: Way(1), many: Way(workers)}
     floors: list[Floor] = []
-    for _ in range(repeat):
+
+    def floor() -> None:
         floors.append(measure_floor(paths[::step], options.model_dump(), workers))
+
+    for _ in range(repeat):
+        # Before and after each: a part takes less than a second there, and a machine's speed drifts while a job runs.
+        floor()
         run_loop(ways["loop"], paths, options, scratch)
         for name in dict.fromkeys((one, many)):
+            floor()
             run_command(ways[name], folder, flags, scratch)
+        floor()
     print_table(title, len(paths), floors, ways, many)
 
 
 def print_table(title: str, count: int, floors: Sequence[Floor], ways: dict[str, Way], many: str) -> None:
     """Rates, CPU by part, efficiency and memory."""
     faces = ways[many].faces
-    print(f"\n{title}: {count} images, {faces} faces; medians of {len(floors)} turns")
+    print(f"\n{title}: {count} images, {faces} faces; medians of {len(ways[many].steady)} turns")
     print("CPU, ms an image")
     head = f"{'':11}{'images/s':>9}{'faces/s':>9}{'CPU':>8}"
     print(head + "".join(f"{name:>9}" for name in COLUMNS))
