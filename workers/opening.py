@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import onnxruntime as ort
-
 from common.errors import UnfitError
 from workers.graphs import NO_AXES, RECIPE, kept_graph, prepared_graph, read_model
+from workers.onnx_runtime import ort
 from workers.sessions import Session, is_for_cpu, open_session, optimised_graph
 
 _log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import UnfitError
+from workers.onnx_runtime import load_quantization
 
 _HALF_OPS = frozenset(
     {
@@ -160,8 +161,8 @@ def byte_graph(
     """
     import onnx
     from onnx import version_converter
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    quantization = load_quantization()
 
     model = onnx.load_model_from_string(graph)
     if next(one.version for one in model.opset_import if not one.domain) < _LEAST_OPSET:
@@ -172,10 +173,12 @@ def byte_graph(
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}{number}"
     # Says that constants are folded, of which it else warns.
-    add_pre_process_metadata(model)
+    quantization.quant_utils.add_pre_process_metadata(model)
     name = model.graph.input[0].name
 
-    class Samples(CalibrationDataReader):  # type: ignore[misc]
+    reader: Any = quantization.CalibrationDataReader
+
+    class Samples(reader):  # type: ignore[misc]
         def __init__(self) -> None:
             self._left = iter(samples)
 
@@ -185,13 +188,13 @@ def byte_graph(
 
     with tempfile.TemporaryDirectory(prefix="maskmill-int8-") as folder:
         written = Path(folder) / "int8.onnx"
-        quantize_static(
+        quantization.quantize_static(
             model,
             str(written),
             Samples(),
-            quant_format=QuantFormat.QOperator,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            quant_format=quantization.QuantFormat.QOperator,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=_QUANTISED_OPS,

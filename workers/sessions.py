@@ -17,10 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as _state
-
 from common.errors import UnfitError
+from workers.onnx_runtime import ort, ort_state
 
 Provider = Literal["CUDA", "CPU"]
 Session: TypeAlias = Any
@@ -33,7 +31,11 @@ _MEND = "install `maskmill[cuda]` and an NVIDIA driver, or use --device cpu"
 
 ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
-    *(value for value in vars(_state).values() if isinstance(value, type) and issubclass(value, Exception)),
+    *(
+        value
+        for value in vars(ort_state).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ),
 )
 """What ONNX Runtime raises: its classes derive from Exception one by one and share no base."""
 

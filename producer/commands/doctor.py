@@ -102,8 +102,7 @@ def _onnxruntime(device: str) -> str:
     from common.errors import UnfitError
 
     try:
-        import onnxruntime
-
+        from workers.onnx_runtime import ort
         from workers.sessions import cuda_obstacle
     except ImportError as exc:
         raise UnfitError(f"{exc}; run: make setup") from exc
@@ -113,7 +112,7 @@ def _onnxruntime(device: str) -> str:
             f"{device} is asked for, but CUDA cannot be used: {obstacle}; install maskmill[cuda]"
         )
     where = f"CPU ({obstacle})" if obstacle is not None else "CUDA"
-    return f"{onnxruntime.__version__}, detection would run on {'CPU' if device == 'cpu' else where}"
+    return f"{ort.__version__}, detection would run on {'CPU' if device == 'cpu' else where}"
 
 
 def _own_redis() -> str:

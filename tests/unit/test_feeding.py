@@ -9,7 +9,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 import pytest
 from skimage import data
 
@@ -18,6 +17,7 @@ from workers.detectors.batching import BatchRunner
 from workers.detectors.centerface import _FREE_AXES, CenterFace, _to_input
 from workers.detectors.feeding import BoundFeeder, PlainFeeder, ReusedMemory, feeder_for, page_lock
 from workers.graphs import prepared_graph
+from workers.onnx_runtime import ort
 from workers.precision import pixel_graph
 from workers.sessions import open_session
 

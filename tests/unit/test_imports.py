@@ -116,6 +116,16 @@ def test_what_run_imports_before_it_works_is_light_in_truth() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
 
+def test_onnx_runtime_is_imported_in_one_place() -> None:
+    """The one that keeps it from reporting to its makers."""
+    found = [
+        name
+        for name in MODULES
+        if any(one.split(".")[0] == "onnxruntime" for one in imports(name, at_import_time=False))
+    ]
+    assert found == ["workers.onnx_runtime"]
+
+
 def test_package_files_are_empty() -> None:
     assert [
         name for name, path in MODULES.items() if path.name == "__init__.py" and path.stat().st_size

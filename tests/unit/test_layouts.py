@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import pytest
 
 from common.errors import UnfitError
 from tests.unit.networks import save_answers
 from workers.detectors.base import Detection
 from workers.detectors.registry import open_detector
+from workers.onnx_runtime import ort
 
 INPUT = {"input": [1, 3, 64, 96]}
 PICTURE = np.zeros((128, 192, 3), dtype=np.uint8)

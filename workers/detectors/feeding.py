@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
+from workers.onnx_runtime import ort
 from workers.sessions import ORT_ERRORS, Session, cuda_index_of, first_line
 
 Array = npt.NDArray[Any]
