@@ -1,9 +1,9 @@
-"""Other forms of a network's graph: 16-bit floats for GPUs, 8-bit integers for CPUs, joined heads."""
+"""Other forms of a network's graph: 16-bit floats and pixels for GPUs, 8-bit integers and joined heads for CPUs."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,23 +101,22 @@ def joined_heads(graph: bytes) -> bytes:
     from onnx import helper, numpy_helper
 
     model = onnx.load_model_from_string(graph)
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
     of_source: dict[str, list[Any]] = {}
     for node in model.graph.node:
-        if _is_head(node, model.graph, weights):
+        if _is_head(node, model.graph, constants):
             of_source.setdefault(node.input[0], []).append(node)
-    has_sizes_inside = next(one.version for one in model.opset_import if not one.domain) < _SPLIT_BY_INPUT
     for source, heads in of_source.items():
         if len(heads) < 2:
             continue
-        joined, sizes = f"{source}_heads", [len(weights[head.input[1]]) for head in heads]
+        joined, sizes = f"{source}_heads", [constants[head.input[1]].dims[0] for head in heads]
         names = [f"{joined}_weights", f"{joined}_biases"]
         for place, name in enumerate(names, 1):
-            together = np.concatenate([weights[head.input[place]] for head in heads])
+            together = np.concatenate([numpy_helper.to_array(constants[head.input[place]]) for head in heads])
             model.graph.initializer.append(numpy_helper.from_array(together, name))
         convolution = helper.make_node("Conv", [source, *names], [joined], kernel_shape=[1, 1])
         split = helper.make_node("Split", [joined], [head.output[0] for head in heads], axis=1)
-        if has_sizes_inside:
+        if _opset(model) < _SPLIT_BY_INPUT:
             split.attribute.append(helper.make_attribute("split", sizes))
         else:
             split.input.append(f"{joined}_sizes")
@@ -128,17 +127,16 @@ def joined_heads(graph: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _is_head(node: Any, graph: Any, weights: dict[str, npt.NDArray[Any]]) -> bool:
+def _is_head(node: Any, graph: Any, constants: Mapping[str, Any]) -> bool:
     """Tell whether a node is a plain 1×1 convolution with a bias, behind which at most one more node comes."""
     from onnx import helper
 
-    if node.op_type != "Conv" or len(node.input) != 3 or not {*node.input[1:]} <= weights.keys():
+    if node.op_type != "Conv" or len(node.input) != 3 or not {*node.input[1:]} <= constants.keys():
         return False
     given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     plain = {"group": 1, "strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1]}
-    if weights[node.input[1]].shape[2:] != (1, 1) or any(
-        given.get(key, one) != one for key, one in plain.items()
-    ):
+    is_plain = all(given.get(key, one) == one for key, one in plain.items())
+    if constants[node.input[1]].dims[2:] != [1, 1] or not is_plain:
         return False
     ends = {value.name for value in graph.output}
     behind = [one for one in graph.node if node.output[0] in one.input]
@@ -165,7 +163,7 @@ def byte_graph(
     quantization = load_quantization()
 
     model = onnx.load_model_from_string(graph)
-    if next(one.version for one in model.opset_import if not one.domain) < _LEAST_OPSET:
+    if _opset(model) < _LEAST_OPSET:
         # The converter asks for the rank of each output.
         del model.graph.value_info[:]
         model = version_converter.convert_version(onnx.shape_inference.infer_shapes(model), _LEAST_OPSET)
@@ -201,6 +199,11 @@ def byte_graph(
             nodes_to_exclude=_left_as_they_are(model.graph, float_convolutions),
         )
         return written.read_bytes()
+
+
+def _opset(model: Any) -> int:
+    """The version of the standard operators, whose domain has two names."""
+    return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
 
 
 def _left_as_they_are(graph: Any, places: Collection[int]) -> list[str]:

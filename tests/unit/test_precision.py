@@ -143,7 +143,7 @@ def test_a_portable_graph_has_no_layouts_of_one_kind_of_cpu(tmp_path: Path) -> N
     assert {node.domain for node in model.graph.node} <= {""}
 
 
-def with_heads(opset: int) -> bytes:
+def with_heads(opset: int, domain: str = "") -> bytes:
     """Two heads behind `c`: the planes plus 1 and 2, and 1 / (1 + e^(3 - their sum)); a third value of `c` goes on."""
     nodes = [
         helper.make_node("Conv", ["x", "same", "one two"], ["c"]),
@@ -166,13 +166,16 @@ def with_heads(opset: int) -> bytes:
             numpy_helper.from_array(np.array([-3], np.float32), "minus three"),
         ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=8)
     return bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("opset", [9, 13])
-def test_heads_that_read_one_value_are_one_convolution_and_give_the_same_numbers(opset: int) -> None:
-    joined = joined_heads(with_heads(opset))
+@pytest.mark.parametrize(("opset", "domain"), [(9, ""), (13, ""), (13, "ai.onnx")])
+def test_heads_that_read_one_value_are_one_convolution_and_give_the_same_numbers(
+    opset: int, domain: str
+) -> None:
+    graph = with_heads(opset, domain)
+    joined = joined_heads(graph)
     nodes = [(node.op_type, *node.output) for node in onnx.load_model_from_string(joined).graph.node]
     assert sorted(nodes) == [
         *(("Conv", "c"), ("Conv", "c_heads"), ("Conv", "d"), ("Conv", "u"), ("Relu", "r")),
@@ -184,9 +187,7 @@ def test_heads_that_read_one_value_are_one_convolution_and_give_the_same_numbers
     assert y == pytest.approx(shifted + np.array([1, 2]).reshape(2, 1, 1), rel=1e-5)
     assert z == pytest.approx(1 / (1 + np.exp(3 - shifted.sum(axis=1, keepdims=True))), rel=1e-5)
     assert u.shape == z.shape
-    for one, other in zip(
-        (y, z, u), open_session(with_heads(opset), "cpu", 1).run(None, {"x": x}), strict=True
-    ):
+    for one, other in zip((y, z, u), open_session(graph, "cpu", 1).run(None, {"x": x}), strict=True):
         assert np.array_equal(one, other)
 
 

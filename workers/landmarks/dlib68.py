@@ -106,7 +106,7 @@ def _unsure(starts: Sequence[_Start], first: FloatArray) -> list[int]:
     points = np.array([unknown if own is None else own for _, _, own in starts])
     away = np.hypot(*np.moveaxis(five_points(first) - points, -1, 0)).mean(axis=1)
     sure = np.where(aside(points) > _TURNED, _SURE_OF_TURNED, _SURE)
-    # Where the detector has no points the distance is no number, and less than nothing.
+    # Without the detector's points the distance is not a number, which is below no other: unsure.
     places: list[int] = np.flatnonzero(~(away < sure * [square.side for _, square, _ in starts])).tolist()
     return places
 
@@ -151,7 +151,7 @@ def _predict(predictor: Any, gray: GrayImage, left: float, top: float, side: flo
     """Return (K, 2) points in whole pixels of a picture, started in a square of it."""
     x, y, last = round(left), round(top), max(1, round(side)) - 1
     parts = predictor(gray, dlib.rectangle(x, y, x + last, y + last)).parts()
-    # As text, "points[(x, y), …]": taking the numbers out one by one is three times as long, a seventh of a prediction.
+    # As text, "points[(x, y), …]": taking the numbers out one by one takes three times as long.
     numbers = str(parts).removeprefix("points[(").removesuffix(")]").replace("), (", ", ")
     return np.array(json.loads(f"[{numbers}]"), dtype=np.float64).reshape(-1, 2)
 
