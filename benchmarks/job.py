@@ -11,10 +11,12 @@ import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.floor import PARTS, Floor, measure_floor
 from benchmarks.pictures import KINDS, write_pictures
 from benchmarks.ways import COLUMNS, Way, run_command, run_loop
+from common.choices import DetectorPrecision
 from common.errors import MaskmillError, UsageError
 from common.options import JobOptions, options_from_flags
 from common.settings import usable_cores
@@ -24,10 +26,11 @@ FLAGS = ("--save-full", "always")
 _FLOOR_SAMPLE = 16
 
 
-def bench_options(detect_side: int | None) -> JobOptions:
+def bench_options(detect_side: int | None, precision: DetectorPrecision = "auto") -> JobOptions:
     """One variant, three crops a face, whole pictures."""
+    given = {} if detect_side is None else {"detect_side": detect_side}
     return options_from_flags(
-        {} if detect_side is None else {"detect_side": detect_side},
+        {**given, "detector_precision": precision},
         n_augmentations=1,
         no_mask=False,
         no_crop=False,
@@ -112,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of the larger job")
     parser.add_argument("--repeat", type=int, default=3, help="turns")
     parser.add_argument("--detect-side", type=int)
+    parser.add_argument("--detector-precision", choices=get_args(DetectorPrecision), default="auto")
     parser.add_argument("--profile", type=Path, help="a py-spy profile of one job of each kind, in KIND-FILE")
     parser.add_argument("--device", default="cpu", help="cuda: the rate of detection on the GPU")
 
@@ -125,9 +129,10 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the arguments say."""
-    options = bench_options(arguments.detect_side)
+    options = bench_options(arguments.detect_side, arguments.detector_precision)
     flags = [
         *FLAGS,
+        *("--detector-precision", arguments.detector_precision),
         *(() if arguments.detect_side is None else ("--detect-side", str(arguments.detect_side))),
     ]
     with tempfile.TemporaryDirectory() as scratch:
