@@ -74,7 +74,7 @@ class JobOptions(BaseModel):
         filter_threshold: on 1 − cosine; None without references.
         embedder: its name, which says model and description; None without references.
         identity_model: path of the embedder; None is dlib's ResNet.
-        detector_precision: the numbers that CenterFace computes with; `auto`: fp32 on a CPU, fp16 on a GPU.
+        detector_precision: the numbers that CenterFace computes with; `auto`: int8 or fp32 on a CPU, fp16 on a GPU.
         detect_side: the detector sees images with a long side of at most so many pixels.
         boxes: where the boxes of the detector `manual` come from: `sha256:…` of a file, or `job:NAME`.
         rotate: degrees clockwise by which a picture is turned, one after the other, if no face is found.

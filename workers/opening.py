@@ -83,12 +83,18 @@ def _key(path: Path, axes: Mapping[int, str], variant: Variant | None, *circumst
 
 
 @cache
-def _cpu_kind() -> str:
-    """What tells CPUs apart that ONNX Runtime has other code and other layouts for."""
+def cpu_features() -> frozenset[str]:
+    """What instructions the CPU has, by Linux' names; empty where that cannot be told."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        lines = []  # no Linux
+        return frozenset()  # no Linux
     # x86 says "flags", ARM "Features".
-    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return f"{platform.machine()} {platform.processor()} {flags}"
+    found = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return frozenset(found.partition(":")[2].split())
+
+
+@cache
+def _cpu_kind() -> str:
+    """What tells CPUs apart that ONNX Runtime has other code and other layouts for."""
+    return f"{platform.machine()} {platform.processor()} {' '.join(sorted(cpu_features()))}"

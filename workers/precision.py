@@ -1,17 +1,13 @@
-"""Other forms of a network's graph: 16-bit floats and pixels for GPUs, 8-bit integers and joined heads for CPUs."""
+"""Other forms of a network's graph: 16-bit floats and pixels for GPUs, joined heads for CPUs. Not integers."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from common.errors import UnfitError
-from workers.onnx_runtime import load_quantization
 
 _HALF_OPS = frozenset(
     {
@@ -20,9 +16,6 @@ _HALF_OPS = frozenset(
     }
 )
 """Operators whose numbers may all be 16-bit floats: none of them takes sizes or scales as floats."""
-_QUANTISED_OPS = ["Conv", "Relu", "Add"]
-# The first operator set whose QLinearConv has a scale for each channel; the quantiser wants no older one.
-_LEAST_OPSET = 11
 # From this operator set on `Split` takes its sizes as an input.
 _SPLIT_BY_INPUT = 13
 
@@ -143,76 +136,9 @@ def _is_head(node: Any, graph: Any, constants: Mapping[str, Any]) -> bool:
     return all(set(one.output) <= ends for one in behind) and bool(behind or node.output[0] in ends)
 
 
-def byte_graph(
-    graph: bytes, samples: Iterable[npt.NDArray[np.float32]], *, float_convolutions: Collection[int]
-) -> bytes:
-    """Return a graph whose convolutions and sums work on 8-bit integers.
-
-    Weights have 7 bits and a scale for each channel: sums of two products of 8 and 8 bits do not fit into the 16
-    that AVX2 has for them. Activations have 8 bits and one scale each, from the least and greatest value that
-    the samples give. Samples, graph and CPU being the same, so is the answer.
-
-    Args:
-        graph: one with one float32 input, as `workers.sessions.optimised_graph` with `portable` makes it.
-        samples: inputs that stand for what the network will see.
-        float_convolutions: those that stay as they are, by their place among the convolutions.
-    """
-    import onnx
-    from onnx import version_converter
-
-    quantization = load_quantization()
-
-    model = onnx.load_model_from_string(graph)
-    if _opset(model) < _LEAST_OPSET:
-        # The converter asks for the rank of each output.
-        del model.graph.value_info[:]
-        model = version_converter.convert_version(onnx.shape_inference.infer_shapes(model), _LEAST_OPSET)
-    # The quantiser knows nodes by their names; published graphs have none.
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}{number}"
-    # Says that constants are folded, of which it else warns.
-    quantization.quant_utils.add_pre_process_metadata(model)
-    name = model.graph.input[0].name
-
-    reader: Any = quantization.CalibrationDataReader
-
-    class Samples(reader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left = iter(samples)
-
-        def get_next(self) -> dict[str, Any] | None:
-            sample = next(self._left, None)
-            return None if sample is None else {name: sample}
-
-    with tempfile.TemporaryDirectory(prefix="maskmill-int8-") as folder:
-        written = Path(folder) / "int8.onnx"
-        quantization.quantize_static(
-            model,
-            str(written),
-            Samples(),
-            quant_format=quantization.QuantFormat.QOperator,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,
-            op_types_to_quantize=_QUANTISED_OPS,
-            nodes_to_exclude=_left_as_they_are(model.graph, float_convolutions),
-        )
-        return written.read_bytes()
-
-
 def _opset(model: Any) -> int:
     """The version of the standard operators, whose domain has two names."""
     return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
-
-
-def _left_as_they_are(graph: Any, places: Collection[int]) -> list[str]:
-    """The names of some convolutions, and of what stands right behind each."""
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    chosen = [node for place, node in enumerate(convolutions) if place in places]
-    outputs = {output for node in chosen for output in node.output}
-    behind = [node for node in graph.node if node.op_type == "Relu" and node.input[0] in outputs]
-    return [node.name for node in (*chosen, *behind)]
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:

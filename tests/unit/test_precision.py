@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import UnfitError
-from workers.calibration import calibration_pictures
-from workers.precision import byte_graph, half_graph, joined_heads, pixel_graph
+from workers.precision import half_graph, joined_heads, pixel_graph
 from workers.sessions import open_session, optimised_graph
 
 # No 16-bit float is a tenth.
@@ -97,45 +95,6 @@ def test_half_floats_and_pixels_go_together() -> None:
     pixels = pictures()
     half = half_graph(network(), "the network")
     assert (run(pixel_graph(half), pixels) == run(half, planes(pixels))).all()
-
-
-def quantised(float_convolutions: tuple[int, ...] = ()) -> bytes:
-    # Every byte of each plane occurs with every other's extremes, so that the ranges hold.
-    samples = [
-        planes(pictures(20)),
-        np.zeros((1, 3, 4, 4), np.float32),
-        np.full((1, 3, 4, 4), 255, np.float32),
-    ]
-    folded = optimised_graph(network(), "the network", portable=True)
-    return byte_graph(folded, samples, float_convolutions=float_convolutions)
-
-
-def test_integers_come_near_the_floats() -> None:
-    rgb = planes(pictures())
-    answer, true = run(quantised(), rgb), by_hand(rgb)
-    for channel in range(2):
-        # A step of an activation is 1/255 of its range, one of a weight 1/64 of the greatest: some of them.
-        assert np.abs(answer[:, channel] - true[:, channel]).max() < 0.03 * true[:, channel].max()
-    assert np.abs(answer - true).max() > 1e-3, "it is the float graph"
-
-
-def test_chosen_convolutions_stay_floats() -> None:
-    def kinds(graph: bytes) -> Counter[str]:
-        return Counter(node.op_type for node in onnx.load_model_from_string(graph).graph.node)
-
-    assert (kinds(quantised())["QLinearConv"], kinds(quantised())["Conv"]) == (2, 0)
-    assert (kinds(quantised((0,)))["QLinearConv"], kinds(quantised((0,)))["Conv"]) == (1, 1)
-
-
-def test_the_same_samples_give_the_same_bytes() -> None:
-    assert quantised() == quantised()
-
-
-def test_calibration_pictures_fit_the_network_and_are_always_the_same() -> None:
-    first, second = list(calibration_pictures()), list(calibration_pictures())
-    assert {(picture.shape, picture.dtype.name) for picture in first} == {((480, 640, 3), "uint8")}
-    assert [one.tobytes() for one in first] == [one.tobytes() for one in second]
-    assert {int(picture.min()) for picture in first} >= {0, 255}
 
 
 def test_a_portable_graph_has_no_layouts_of_one_kind_of_cpu(tmp_path: Path) -> None:
