@@ -46,12 +46,12 @@ def main() -> None:
         parser.error(f"no photograph with ground truth in {arguments.folder}")
     mirrored = (False, True) if arguments.mirror else (False,)
     files = {
-        (times, flip, name): _as_jpeg(arguments.folder / name, times, flip)
+        (times, flip, name): as_jpeg(arguments.folder / name, times, flip)
         for times in arguments.enlarge
         for flip in mirrored
         for name in truths
     }
-    timed = [_as_jpeg(arguments.folder / name, _TIMED_WH) for name in truths]
+    timed = [as_jpeg(arguments.folder / name, _TIMED_WH) for name in truths]
     faces = sum(len(truth.boxes_xyxy) for truth in truths.values()) * len(mirrored)
     print(f"found of {faces} faces, lowest score among them; ms of CPU for a picture of 1024x768")
     head = "".join(f"{f'x{times:g}':>12}" for times in arguments.enlarge)
@@ -84,7 +84,8 @@ def main() -> None:
             print(f"{side:>6}{precision:>11}{cells}{decoding:>9.1f}{detecting:>9.1f}", flush=True)
 
 
-def _as_jpeg(path: Path, size: float | tuple[int, int], flip: bool = False) -> bytes:
+def as_jpeg(path: Path, size: float | tuple[int, int], flip: bool = False) -> bytes:
+    """A photograph enlarged so many times, or to a (width, height), and mirrored; packed as a JPEG again."""
     picture: Any = cv2.imread(str(path))
     height, width = picture.shape[:2]
     size_wh = size if isinstance(size, tuple) else (round(width * size), round(height * size))
@@ -105,10 +106,7 @@ def _detect(detector: Any, data: bytes, side: int) -> tuple[Detection, int]:
 def _scores(truth: Truth, times: float, flip: bool, answer: tuple[Detection, int]) -> list[float]:
     """The score of each true face that was found."""
     found, width = answer
-    boxes = truth.boxes_xyxy * times
-    if flip:
-        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-    overlap = iou(boxes, found.boxes_xyxy)
+    overlap = iou(truth.seen(times, width if flip else None).boxes_xyxy, found.boxes_xyxy)
     if not overlap.size:
         return []
     return [float(found.scores[row.argmax()]) for row in overlap if row.max() >= MATCH_IOU]

@@ -10,6 +10,13 @@ import numpy as np
 
 from common.arrays import FloatArray
 
+# Which of the 68 points each is when the picture is seen in a mirror: contour, brows, nose, eyes, mouth.
+_MIRRORED = [
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    *range(45, 41, -1), 47, 46, *range(39, 35, -1), 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -17,6 +24,16 @@ class Truth:
 
     boxes_xyxy: FloatArray
     points68: FloatArray
+
+    def seen(self, times: float, mirrored_width: int | None = None) -> Truth:
+        """The truth of the photograph enlarged; where a width is given, the mirror image of that picture."""
+        boxes, points = self.boxes_xyxy * times, self.points68 * times
+        if mirrored_width is None:
+            return Truth(boxes, points)
+        turned = np.stack(
+            [mirrored_width - boxes[:, 2], boxes[:, 1], mirrored_width - boxes[:, 0], boxes[:, 3]], axis=1
+        )
+        return Truth(turned, (points * (-1, 1) + (mirrored_width, 0))[:, _MIRRORED])
 
 
 def read_truth(folder: Path) -> dict[str, Truth]:
