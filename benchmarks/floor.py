@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 PARTS = ("decode", "detect", "landmarks", "draw", "crop", "encode")
+IN_FLOATS = "detect in fp32"
+"""Beside the parts, where the job detects in another precision: what the network takes in its file's own."""
 _LEAST_S = 0.6
 """So long each part is repeated at the least."""
 
@@ -29,7 +31,7 @@ class Floor:
     """Seconds per image, summed over the parts.
 
     Attributes:
-        wall: with all cores busy: part → seconds of the whole machine for one image.
+        wall: with all cores busy: part, or `IN_FLOATS` → seconds of the whole machine for one image.
         cpu: part → CPU seconds for one image.
         faces: mean faces an image.
     """
@@ -58,8 +60,9 @@ def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int
         for worker in workers:
             worker.join(timeout=5)
             worker.terminate()
-    wall = {part: 1 / sum(1 / one[part][0] for one, _ in found) for part in PARTS}
-    cpu = {part: sum(one[part][1] for one, _ in found) / processes for part in PARTS}
+    parts = found[0][0].keys()
+    wall = {part: 1 / sum(1 / one[part][0] for one, _ in found) for part in parts}
+    cpu = {part: sum(one[part][1] for one, _ in found) / processes for part in parts}
     return Floor(wall, cpu, found[0][1])
 
 
@@ -75,7 +78,7 @@ def _next_answer(answers: Any, workers: Sequence[Any]) -> Any:
 def _measure_in_process(names: list[str], options: dict[str, Any], barrier: Any, answers: Any) -> None:
     calls, faces = _prepare(names, options)
     measured = {}
-    for part in PARTS:
+    for part in calls:
         barrier.wait()
         rounds = 0
         start, cpu = time.perf_counter(), time.process_time()
@@ -111,7 +114,10 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
     runtime = Runtime(read_settings())
     detector: Any = runtime.detector(options)
     landmarker: Any = runtime.landmarker(options)
+    in_floats: Any = runtime.detector(options.model_copy(update={"detector_precision": "fp32"}))
     calls: dict[str, list[Call]] = {part: [] for part in PARTS}
+    if in_floats.provider != detector.provider:
+        calls[IN_FLOATS] = []
     faces = 0
     waiting: list[Any] = []
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -120,6 +126,8 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
         image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
         calls["decode"].append(lambda data=data: cv2.imdecode(data, cv2.IMREAD_COLOR))
         calls["detect"].append(_network_call(detector, image, options.detect_side))
+        if IN_FLOATS in calls:
+            calls[IN_FLOATS].append(_network_call(in_floats, image, options.detect_side))
         height, width = image.shape[:2]
         rows = [
             row

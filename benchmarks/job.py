@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.floor import PARTS, Floor, measure_floor
+from benchmarks.floor import IN_FLOATS, PARTS, Floor, measure_floor
 from benchmarks.pictures import KINDS, write_pictures
 from benchmarks.ways import COLUMNS, Way, run_command, run_loop
 from common.choices import DetectorPrecision
@@ -77,10 +77,10 @@ def print_table(title: str, count: int, floors: Sequence[Floor], ways: dict[str,
     print("CPU, ms an image")
     head = f"{'':11}{'images/s':>9}{'faces/s':>9}{'CPU':>8}"
     print(head + "".join(f"{name:>9}" for name in COLUMNS))
-    wall = {part: statistics.median(floor.wall[part] for floor in floors) for part in PARTS}
-    cpu = {part: statistics.median(floor.cpu[part] for floor in floors) for part in PARTS}
-    floor_s = sum(wall.values())
-    _row("floor", 1 / floor_s, faces / count / floor_s, sum(cpu.values()), cpu)
+    wall = {part: statistics.median(floor.wall[part] for floor in floors) for part in floors[0].wall}
+    cpu = {part: statistics.median(floor.cpu[part] for floor in floors) for part in floors[0].cpu}
+    floor_s, floor_cpu_s = (sum(seconds[part] for part in PARTS) for seconds in (wall, cpu))
+    _row("floor", 1 / floor_s, faces / count / floor_s, floor_cpu_s, {part: cpu[part] for part in PARTS})
     for name, way in ways.items():
         seconds = statistics.median(way.steady)
         parts = {column: way.part(column) / count for column in COLUMNS}
@@ -88,8 +88,13 @@ def print_table(title: str, count: int, floors: Sequence[Floor], ways: dict[str,
     steady, whole = statistics.median(ways[many].steady), statistics.median(ways[many].seconds)
     spent = ways[many].cpu_steady()
     print(f"efficiency of {many}: {floor_s * count / steady:.2f} by the clock, "
-          f"{sum(cpu.values()) * count / spent:.2f} by CPU; {floor_s * count / whole:.2f} with start and end "
+          f"{floor_cpu_s * count / spent:.2f} by CPU; {floor_s * count / whole:.2f} with start and end "
           f"({whole - steady:.1f} s)")  # fmt: skip
+    if IN_FLOATS in wall:
+        more, more_cpu = (seconds[IN_FLOATS] - seconds["detect"] for seconds in (wall, cpu))
+        print(f"the same against the floor with the network in fp32 ({1e3 * cpu[IN_FLOATS]:.2f} ms of CPU an image): "
+              f"{(floor_s + more) * count / steady:.2f} by the clock, "
+              f"{(floor_cpu_s + more_cpu) * count / spent:.2f} by CPU")  # fmt: skip
     overhead = ways[many].part("sql") + ways[many].part("queue")
     print(f"queue and SQL: {100 * overhead / spent:.1f} % of the CPU")
     if many != "1 worker":
