@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from common.ledger.reports import Pace
 from common.pipeline import LARGEST_CHUNK
 
 TARGET_S = 3.0
@@ -16,6 +17,8 @@ _LEAST_S = 0.2
 """At a job's end others wait so long at the most; claiming and storing are a twentieth of it."""
 _GROWTH = 8
 """A chunk is at most so many times as large as those before: one lucky chunk does not make a giant."""
+_ALIKE = 1.25
+"""Two paces whose ratio is less are one: the processes are warm."""
 _LOOK_EVERY_S = 2.0
 _FIRST_LOOKS_EVERY_S = 0.2
 
@@ -26,7 +29,7 @@ class ChunkSizes:
     def __init__(
         self,
         fixed: int | None,
-        seconds_per_image: Callable[[], float | None],
+        pace: Callable[[], Pace | None],
         first: Sequence[int] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -34,12 +37,13 @@ class ChunkSizes:
 
         Args:
             fixed: the setting; None: learn.
-            seconds_per_image: asks the ledger what an image takes in all stages; None: nothing is known yet.
+            pace: asks the ledger what an image takes in all stages; None: nothing is known yet.
             first: sizes of the chunks to send before something is known; without any, `FIRST` images each.
             clock: seconds.
         """
         self._fixed = fixed
-        self._seconds_per_image = seconds_per_image
+        self._pace = pace
+        self._before: Pace | None = None
         self._clock = clock
         self._size = max(first, default=FIRST)
         self._first = tuple(first)
@@ -47,7 +51,8 @@ class ChunkSizes:
         self.is_known = fixed is not None
         """Something was learned, or need not be."""
         self.is_growing = not self.is_known and bool(self._first)
-        """The size is not yet what was learned: few chunks should wait, which were cut too small."""
+        """The size is not yet what was learned, or that changes still: few chunks should wait, which were cut too small."""
+        self._is_settled = False
         self._look_at = clock()
 
     def opening(self) -> Sequence[int] | None:
@@ -69,14 +74,24 @@ class ChunkSizes:
         if self._fixed is not None:
             return self._fixed
         if self._clock() >= self._look_at:
-            seconds = self._seconds_per_image()
-            if seconds is not None:
-                self.is_known = True
-                self._size = min(size_for(seconds), self._size * _GROWTH)
-            is_settled = seconds is not None and self._size == size_for(seconds)
-            self.is_growing &= not is_settled
-            self._look_at = self._clock() + (_LOOK_EVERY_S if is_settled else _FIRST_LOOKS_EVERY_S)
+            self._learn()
+            self._look_at = self._clock() + (_LOOK_EVERY_S if self._is_settled else _FIRST_LOOKS_EVERY_S)
         return self._size
+
+    def _learn(self) -> None:
+        pace = self._pace()
+        if pace is None:
+            return
+        self.is_known = True
+        wanted = size_for(pace.seconds_per_image)
+        self._size = min(wanted, self._size * _GROWTH)
+        before = self._before
+        if before is None or pace.newest > before.newest:
+            self._before = pace
+            if before is not None:
+                slower, quicker = sorted((before.seconds_per_image, pace.seconds_per_image), reverse=True)
+                self._is_settled |= self._size == wanted and slower < _ALIKE * quicker
+        self.is_growing &= not self._is_settled
 
 
 def size_for(seconds_per_image: float) -> int:

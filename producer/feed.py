@@ -24,7 +24,7 @@ from common.ledger.images import (
 )
 from common.ledger.jobs import RecordedJob
 from common.ledger.leases import drop_lease, take_lease
-from common.ledger.reports import seconds_per_image
+from common.ledger.reports import pace_of
 from common.ledger.segments import Work
 from common.owner import this_owner
 from common.pipeline import STAGES, ChunkMessage, Stage
@@ -81,9 +81,7 @@ class Feeder:
         self._workers = max(1, workers)
         # A segmentation has no times of its own to learn from.
         fixed = settings.chunk_size if isinstance(job, RecordedJob) else settings.chunk_size or _SEGMENT_CHUNK
-        self._sizes = ChunkSizes(
-            fixed, lambda: persistently(lambda: seconds_per_image(engine, job.id)), first_sizes
-        )
+        self._sizes = ChunkSizes(fixed, lambda: persistently(lambda: pace_of(engine, job.id)), first_sizes)
         self._quiet_since: float | None = None
         self._looked_at = time.monotonic()
         self._lease_until = 0.0

@@ -25,6 +25,19 @@ _PACE_CHUNKS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How quickly a job gets on.
+
+    Attributes:
+        seconds_per_image: by the clock, in all stages.
+        newest: the id of the latest chunk that says so.
+    """
+
+    seconds_per_image: float
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many images of a job are in each state."""
 
@@ -147,20 +160,26 @@ def report(engine: Engine, job: RecordedJob) -> JobReport:
     )
 
 
-def seconds_per_image(engine: Engine, job_id: int) -> float | None:
-    """What an image takes in all stages by the clock: medians of the latest chunks, summed; None before any."""
-    paces = []
+def pace_of(engine: Engine, job_id: int) -> Pace | None:
+    """What an image takes; None before any chunk. Medians of the latest chunks, summed over the stages.
+
+    Of chunks of different sizes only the larger half counts: a process's first ones are small and slow.
+    """
+    seconds, newest = 0.0, 0
     with reading(engine) as connection:
         for stage in STAGES:
             latest = connection.execute(
-                select(Chunk.images, Chunk.seconds)
+                select(Chunk.id, Chunk.images, Chunk.seconds)
                 .where(Chunk.job_id == job_id, Chunk.stage == stage)
                 .order_by(Chunk.id.desc())
                 .limit(_PACE_CHUNKS)
             ).all()
             if latest:
-                paces.append(statistics.median(row.seconds["total"] / row.images for row in latest))
-    return sum(paces) if paces else None
+                least = max(row.images for row in latest) / 2
+                telling = [row.seconds["total"] / row.images for row in latest if row.images >= least]
+                seconds += statistics.median(telling)
+                newest = max(newest, latest[0].id)
+    return Pace(seconds, newest) if newest else None
 
 
 def image_pages(engine: Engine, job: RecordedJob) -> Iterator[Sequence[Row[Any]]]:

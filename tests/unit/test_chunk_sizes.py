@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from common.ledger.reports import Pace
 from common.pipeline import LARGEST_CHUNK
 from producer.chunk_sizes import FIRST, ChunkSizes, size_for
 
@@ -16,12 +17,13 @@ class Clock:
         self.pace = pace
         self.asked = 0
 
-    def seconds_per_image(self) -> float | None:
+    def latest(self) -> Pace | None:
+        """Of another chunk each time."""
         self.asked += 1
-        return self.pace
+        return None if self.pace is None else Pace(self.pace, self.asked)
 
     def sizes(self, fixed: int | None = None) -> ChunkSizes:
-        return ChunkSizes(fixed, self.seconds_per_image, clock=lambda: self.s)
+        return ChunkSizes(fixed, self.latest, clock=lambda: self.s)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_the_first_chunks_are_small_and_later_ones_grow_to_the_right_size() -> N
 
 def test_the_first_sizes_are_sent_in_turn_and_the_last_again_until_something_is_known() -> None:
     clock = Clock(None)
-    sizes = ChunkSizes(None, clock.seconds_per_image, [1, 1, 4], clock=lambda: clock.s)
+    sizes = ChunkSizes(None, clock.latest, [1, 1, 4], clock=lambda: clock.s)
     assert sizes.opening() == (1, 1, 4)
     sizes.opened(2)
     assert sizes.opening() == (4, 4, 4)
@@ -60,6 +62,23 @@ def test_the_first_sizes_are_sent_in_turn_and_the_last_again_until_something_is_
     assert (sizes.now(), sizes.opening()) == (32, None)
     assert sizes.least() == 2
     assert clock.sizes().opening() is None
+
+
+def test_the_pace_of_cold_processes_is_not_taken_for_the_right_one() -> None:
+    clock = Clock(None)
+    sizes = ChunkSizes(None, clock.latest, [1, 2, 4], clock=lambda: clock.s)
+    seen = []
+    # Seconds an image of one chunk after the other: the first of each process takes ten times what later ones do.
+    for pace in (0.25, 0.055, 0.025, 0.02, 0.019):
+        clock.pace = pace
+        clock.s += 0.21
+        seen.append((sizes.now(), sizes.is_growing))
+    assert seen == [(12, True), (55, True), (120, True), (150, True), (158, False)]
+
+
+def test_no_new_chunk_settles_nothing() -> None:
+    sizes = ChunkSizes(None, lambda: Pace(0.25, 1), [1, 2, 4], clock=iter(range(100)).__next__)
+    assert [(sizes.now(), sizes.is_growing) for _ in range(4)] == [(12, True)] * 4
 
 
 def test_chunks_shrink_at_once_when_images_take_longer() -> None:

@@ -11,7 +11,7 @@ import pytest
 from common.ledger.claims import claim
 from common.ledger.images import forget_sent, mark_sent, record_images, stems_in_folder, unsent
 from common.ledger.jobs import add_inputs, close_job, find_job, remove_job, reopen_job, set_job
-from common.ledger.reports import Counts, count_images, report, seconds_per_image
+from common.ledger.reports import Counts, count_images, pace_of, report
 from common.ledger.results import recorded_artifacts, store_augmented, store_detections
 from common.ledger.rows import DetectedImage, Failure
 from common.models import Chunk
@@ -234,13 +234,24 @@ def test_a_removed_job_leaves_no_row(ledger: Ledger) -> None:
 
 
 def test_the_pace_adds_up_the_medians_of_the_latest_chunks_of_both_stages(ledger: Ledger) -> None:
-    assert seconds_per_image(ledger.engine, ledger.job.id) is None
+    assert pace_of(ledger.engine, ledger.job.id) is None
     rows = [("detect", 10, 1.0), *(("augment", 4, 0.8 * k) for k in (50, 1, 1, 1, 2, 1, 1, 1, 1))]
     for stage, images, total in rows:
         chunk = replace(times(stage), images=images, seconds={"total": total})  # type: ignore[arg-type]
         store_detections(ledger.engine, ledger.job.id, [], [], owner="a:1:1.00", times=chunk)
     # The first chunk, fifty times as slow, is one of nine: eight are looked at.
-    assert seconds_per_image(ledger.engine, ledger.job.id) == pytest.approx(0.1 + 0.2)
+    pace = pace_of(ledger.engine, ledger.job.id)
+    assert pace is not None
+    assert (pace.seconds_per_image, pace.newest) == (pytest.approx(0.1 + 0.2), 10)
+
+
+def test_small_chunks_do_not_set_the_pace_beside_larger_ones(ledger: Ledger) -> None:
+    for images, total in ((1, 0.4), (1, 0.4), (2, 0.3), (12, 0.6), (12, 0.6)):
+        chunk = replace(times("detect"), images=images, seconds={"total": total})
+        store_detections(ledger.engine, ledger.job.id, [], [], owner="a:1:1.00", times=chunk)
+    pace = pace_of(ledger.engine, ledger.job.id)
+    assert pace is not None
+    assert pace.seconds_per_image == pytest.approx(0.05)
 
 
 def test_a_report_adds_up_chunks_by_stage_and_process(ledger: Ledger) -> None:
