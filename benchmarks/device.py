@@ -16,7 +16,7 @@ from common.errors import UnfitError
 from common.images import ReducedImage, decode_reduced
 from common.options import JobOptions
 from common.settings import read_settings
-from workers.detectors import centerface
+from workers.detectors.centerface_input import padded_size
 from workers.runtime import Runtime
 from workers.sessions import cuda_obstacle
 
@@ -139,7 +139,7 @@ def _fullest_batch(detector: Any, images: Sequence[Any], side: int) -> tuple[Any
     """The input of the batch with the most images of one size; their number, width and height."""
     by_size: dict[tuple[int, int], list[Any]] = {}
     for image in images:
-        size_wh = centerface._padded_size((image.shape[1], image.shape[0]), side)
+        size_wh = padded_size((image.shape[1], image.shape[0]), side)
         by_size.setdefault(size_wh, []).append(image)
     runner = detector._runner
     size_wh, members = max(by_size.items(), key=lambda item: (min(len(item[1]), runner.batch), item[0][::-1]))

@@ -166,10 +166,10 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
 
 def _network_call(detector: Any, image: Any, side: int) -> Call:
     """One run of CenterFace's session on a ready tensor."""
-    from workers.detectors import centerface
+    from workers.detectors.centerface_input import to_input
 
     runner = detector._runner
-    tensor = centerface._to_input(side, [image])
+    tensor = to_input(side, [image])
     return lambda: runner._session.run(None, {runner._input_name: tensor})
 
 

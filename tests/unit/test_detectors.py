@@ -16,6 +16,7 @@ from common.errors import UnfitError, UsageError
 from common.weights import find
 from tests.unit.test_graphs import save_doubler
 from workers.detectors import centerface as centerface_module
+from workers.detectors import centerface_graphs
 from workers.detectors.base import Detection
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
@@ -176,7 +177,7 @@ def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_default_on_the_cpu_is_what_is_known_to_be_quick_there(
     features: set[str], precision: str, astronaut: ImageBgr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(centerface_module, "cpu_features", lambda: frozenset(features))
+    monkeypatch.setattr(centerface_graphs, "cpu_features", lambda: frozenset(features))
     default, named = open_centerface(cache_dir=tmp_path), open_centerface(precision=precision)
     assert default.provider == named.provider == {"int8": "CPU int8", "fp32": "CPU"}[precision]
     assert same(named.detect([astronaut])[0], default.detect([astronaut])[0])
@@ -194,10 +195,10 @@ def test_ranges_that_do_not_fit_the_folded_graph_are_measured_anew(
     astronaut: ImageBgr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = open_centerface(precision="int8")
-    known = json.loads(centerface_module._RANGES.read_text())
+    known = json.loads(centerface_graphs.KNOWN_RANGES.read_text())
     (tmp_path / "few.json").write_text(json.dumps(dict(list(known.items())[:9])))
-    monkeypatch.setattr(centerface_module, "_RANGES", tmp_path / "few.json")
-    monkeypatch.setattr(centerface_module, "ranges_of", lambda graph: known)
+    monkeypatch.setattr(centerface_graphs, "KNOWN_RANGES", tmp_path / "few.json")
+    monkeypatch.setattr(centerface_graphs, "ranges_of", lambda graph: known)
     assert same(open_centerface(precision="int8").detect([astronaut])[0], real.detect([astronaut])[0])
 
 

@@ -14,7 +14,8 @@ from skimage import data
 
 from common.weights import find
 from workers.detectors.batching import BatchRunner
-from workers.detectors.centerface import _FREE_AXES, CenterFace, _to_input
+from workers.detectors.centerface import _FREE_AXES, CenterFace
+from workers.detectors.centerface_input import to_input
 from workers.detectors.feeding import BoundFeeder, PlainFeeder, ReusedMemory, feeder_for, page_lock
 from workers.graphs import prepared_graph
 from workers.onnx_runtime import ort
@@ -33,7 +34,7 @@ def tensors() -> list[Any]:
     """Of several shapes, some twice in a row."""
     sizes = [(64, 64), (64, 64), (96, 64), (64, 64), (32, 128)]
     return [
-        _to_input(None, [cv2.resize(ASTRONAUT, size) for _ in range(1 + k % 2)])
+        to_input(None, [cv2.resize(ASTRONAUT, size) for _ in range(1 + k % 2)])
         for k, size in enumerate(sizes)
     ]
 
@@ -52,7 +53,7 @@ def test_an_input_in_reused_memory_is_read_anew_each_time() -> None:
     memory = bound.buffer((1, 3, 64, 64), np.float32)
     memory[:] = 0
     dark = bound.run(memory)[0]
-    memory[:] = _to_input(None, [cv2.resize(ASTRONAUT, (64, 64))])
+    memory[:] = to_input(None, [cv2.resize(ASTRONAUT, (64, 64))])
     assert not np.array_equal(bound.run(memory)[0], dark)
 
 

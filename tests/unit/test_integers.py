@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from common.weights import find
 from tests.unit.test_precision import by_hand, network, pictures, planes, run
 from workers.calibration import calibration_pictures
-from workers.detectors import centerface
+from workers.detectors import centerface, centerface_graphs
 from workers.graphs import prepared_graph
 from workers.integers import Ranges, byte_graph, measured_ranges
 from workers.onnx_runtime import load_quantization
@@ -184,7 +184,7 @@ def folded_centerface() -> bytes:
 
 
 def known_ranges() -> Ranges:
-    ranges: Ranges = json.loads(centerface._RANGES.read_text())
+    ranges: Ranges = json.loads(centerface_graphs.KNOWN_RANGES.read_text())
     return ranges
 
 
@@ -195,7 +195,7 @@ def test_the_known_ranges_are_all_that_the_known_network_needs(folded_centerface
 
 @pytest.mark.soak
 def test_the_known_ranges_are_what_the_pictures_give(folded_centerface: bytes) -> None:
-    measured, known = centerface.ranges_of(folded_centerface), known_ranges()
+    measured, known = centerface_graphs.ranges_of(folded_centerface), known_ranges()
     assert measured.keys() == known.keys()
     # The last bits of floats differ between processors.
     for name, limits in measured.items():

@@ -8,42 +8,35 @@ and the five points as fractions of the box.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from common.arrays import FloatArray, ImageBgr
 from common.choices import DetectorPrecision
 from common.errors import UnfitError
-from common.weights import MODELS
-from workers import calibration
 from workers.detectors.base import Detection, rounded
 from workers.detectors.batching import BatchRunner
 from workers.detectors.boxes import clip_boxes, nms, touching_image
-from workers.graphs import read_model
-from workers.integers import Ranges, byte_graph, measured_ranges
-from workers.opening import Variant, cpu_features, open_network
-from workers.precision import half_graph, joined_heads, pixel_graph
-from workers.sessions import Session, is_for_cpu, optimised_graph, provider_of, trial_run
+from workers.detectors.centerface_graphs import form_on_cpu, variant_for
+from workers.detectors.centerface_input import (
+    MULTIPLE,
+    padded_size,
+    reduced_size,
+    size_of,
+    to_input,
+    to_pixels,
+)
+from workers.opening import open_network
+from workers.sessions import Session, is_for_cpu, provider_of, trial_run
 
 _CELL = 4
-_MULTIPLE = 32
 _OUTPUTS = ["537", "538", "539", "540"]
 _FREE_AXES = {0: "n", 2: "h", 3: "w"}
-_FLOAT_CONVOLUTIONS = (0, 1)
-"""Those on the whole picture: on 8-bit integers they take longer than on floats (3.6 against 2.2 ms the first)."""
-
-_RANGES = Path(__file__).with_name("centerface_ranges.json")
-"""What `ranges_of` answers for the known file; a test compares them."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +70,7 @@ class CenterFace:
         self._nms_iou = nms_iou
         self._side = side
         takes_pixels = session.get_inputs()[0].type == "tensor(uint8)"
-        fill = _to_pixels if takes_pixels else _to_input
+        fill = to_pixels if takes_pixels else to_input
         self._runner: BatchRunner[ImageBgr] = BatchRunner(session, None, batch, fill=partial(fill, side))
 
     @property
@@ -93,7 +86,7 @@ class CenterFace:
         """
         groups: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(images_bgr):
-            groups.setdefault(_padded_size(_size_of(image), self._side), []).append(index)
+            groups.setdefault(padded_size(size_of(image), self._side), []).append(index)
         found: dict[int, Detection] = {}
         for members in groups.values():
             waiting = iter(members)
@@ -103,7 +96,7 @@ class CenterFace:
                 for heat, scale, offset, points in zip(*outputs, strict=True):
                     index = next(waiting)
                     candidates = _decode(heat[0], scale, offset, points, self._score)
-                    found[index] = self._finish(candidates, _size_of(images_bgr[index]))
+                    found[index] = self._finish(candidates, size_of(images_bgr[index]))
         return [found[index] for index in range(len(images_bgr))]
 
     def try_out(self) -> bool:
@@ -112,10 +105,10 @@ class CenterFace:
         Raises:
             ValueError: they have other shapes than CenterFace's.
         """
-        frame = np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8)
-        frame[:, _MULTIPLE // 2 :] = 255
+        frame = np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8)
+        frame[:, MULTIPLE // 2 :] = 255
         (answers,) = self._runner.run([frame])
-        cells = _MULTIPLE // _CELL
+        cells = MULTIPLE // _CELL
         shapes = [answer.shape for answer in answers]
         if shapes != [(1, channels, cells, cells) for channels in (1, 2, 2, 10)]:
             raise ValueError(f"its answers have the shapes {shapes}")
@@ -134,7 +127,7 @@ class CenterFace:
         self, candidates: tuple[FloatArray, FloatArray, FloatArray], size_wh: tuple[int, int]
     ) -> Detection:
         boxes, scores, points = candidates
-        reduced_wh = _reduced_size(size_wh, self._side)
+        reduced_wh = reduced_size(size_wh, self._side)
         if reduced_wh != size_wh:
             # Width and height by themselves: they differ by the rounding.
             factors = np.array(reduced_wh, np.float64) / np.array(size_wh, np.float64)
@@ -171,7 +164,7 @@ def open_centerface(
         raise UnfitError(f"--detector-precision int8 runs on the CPU, not on {device}; use fp16")
     device = "cpu" if precision == "int8" or is_for_cpu(device) else device
     on_gpu = device != "cpu"
-    form = precision if precision != "auto" else "fp16" if on_gpu else _form_on_cpu(path)
+    form = precision if precision != "auto" else "fp16" if on_gpu else form_on_cpu(path)
 
     def again(device: str, precision: DetectorPrecision) -> CenterFace:
         return open_centerface(
@@ -194,7 +187,7 @@ def open_centerface(
         cache_dir=cache_dir,
         label=label,
         axes=_FREE_AXES,
-        variant=_variant(form, on_gpu, path, label),
+        variant=variant_for(form, on_gpu, path, label),
     )
     if on_gpu and provider_of(session) == "CPU":
         # Of a GPU that seemed to be there; the graph for it is a slow one here.
@@ -218,118 +211,6 @@ def open_centerface(
         if on_gpu:
             detector.warm_up()
     return detector
-
-
-def _form_on_cpu(path: Path) -> str:
-    """The precision for a model on this CPU: recall and speed of int8 were measured with one file, on x86-64."""
-    return "int8" if "avx2" in cpu_features() and _is_known(path) else "fp32"
-
-
-def _is_known(path: Path) -> bool:
-    content = hashlib.sha256(read_model(path)).hexdigest()
-    return content in {file.sha256 for file in MODELS["centerface"].files}
-
-
-def _variant(form: str, on_gpu: bool, path: Path, label: str) -> Variant:
-    """The graph of a precision; on a GPU it takes pixels as they are."""
-    if form == "int8":
-        return Variant(
-            f"int8 2 {calibration.RECIPE}", lambda graph: _as_bytes(graph, path, label), is_slow=True
-        )
-    if form == "fp16":
-
-        def as_half(graph: bytes) -> bytes:
-            half = half_graph(optimised_graph(graph, label, portable=True), label)
-            return pixel_graph(half) if on_gpu else half
-
-        return Variant(f"fp16 1 {on_gpu}", as_half)
-    return Variant("pixels 1", pixel_graph) if on_gpu else Variant("heads 1", joined_heads)
-
-
-def _as_bytes(graph: bytes, path: Path, label: str) -> bytes:
-    folded = optimised_graph(graph, label, portable=True)
-    with trial_run(path, "a CenterFace on 8-bit integers"):
-        if _is_known(path):
-            ranges: Ranges = json.loads(_RANGES.read_text(encoding="utf-8"))
-            with contextlib.suppress(KeyError):  # another ONNX Runtime may fold it to values of other names
-                return byte_graph(folded, ranges, float_convolutions=_FLOAT_CONVOLUTIONS)
-        return byte_graph(folded, ranges_of(folded), float_convolutions=_FLOAT_CONVOLUTIONS)
-
-
-def ranges_of(folded: bytes) -> Ranges:
-    """Measure a folded graph's activations on `workers.calibration`'s pictures: some seconds, and 0.9 GB."""
-    samples = (_to_input(None, [picture]) for picture in calibration.calibration_pictures())
-    return measured_ranges(folded, samples)
-
-
-def _size_of(image_bgr: ImageBgr) -> tuple[int, int]:
-    return image_bgr.shape[1], image_bgr.shape[0]
-
-
-def _reduced_size(size_wh: tuple[int, int], side: int | None) -> tuple[int, int]:
-    width, height = size_wh
-    if side is None or max(size_wh) <= side:
-        return size_wh
-    ratio = side / max(width, height)
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
-
-
-def _padded_size(size_wh: tuple[int, int], side: int | None) -> tuple[int, int]:
-    """Return width and height of what the network sees of an image: multiples of 32."""
-    width, height = _reduced_size(size_wh, side)
-    return -(-width // _MULTIPLE) * _MULTIPLE, -(-height // _MULTIPLE) * _MULTIPLE
-
-
-def _reduce(image_bgr: ImageBgr, side: int | None) -> ImageBgr:
-    """Return the image in the size that `_reduced_size` says.
-
-    Up to a half by interpolation, in a quarter of the time that means over parts of pixels take; no pixel is passed
-    over there. (A JPEG comes at less than twice the size: `common.images.decode_reduced`.)
-    """
-    size_wh = _reduced_size(_size_of(image_bgr), side)
-    if size_wh == _size_of(image_bgr):
-        return image_bgr
-    is_far = max(image_bgr.shape[:2]) > 2 * max(size_wh)
-    way = cv2.INTER_AREA if is_far else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image_bgr, size_wh, interpolation=way), np.uint8)
-
-
-def _to_input(
-    side: int | None, images_bgr: Sequence[ImageBgr], empty: Callable[..., Any] = np.empty
-) -> npt.NDArray[np.float32]:
-    """Return (n, 3, H, W) float32, RGB, 0–255 as they are: the network has its normalisation inside.
-
-    Args:
-        side: the images are reduced so that the longer side has at most this many pixels; None: not at all.
-        images_bgr: of one padded size: what is left of each lies at the upper left of black.
-        empty: gives memory for a shape and a dtype.
-    """
-    width, height = _padded_size(_size_of(images_bgr[0]), side)
-    tensor: npt.NDArray[np.float32] = empty((len(images_bgr), 3, height, width), np.float32)
-    for planes, image in zip(tensor, images_bgr, strict=True):
-        reduced = _reduce(image, side)
-        own_w, own_h = _size_of(reduced)
-        planes[:, own_h:] = 0
-        planes[:, :own_h, own_w:] = 0
-        own = planes[:, :own_h, :own_w]
-        # Plane after plane: half the time of one transposed copy.
-        own[2], own[1], own[0] = cv2.split(reduced)
-    return tensor
-
-
-def _to_pixels(
-    side: int | None, images_bgr: Sequence[ImageBgr], empty: Callable[..., Any]
-) -> npt.NDArray[np.uint8]:
-    """Return (n, H, W, 3) uint8, BGR as they are, for `workers.precision.pixel_graph`; arguments as in `_to_input`."""
-    width, height = _padded_size(_size_of(images_bgr[0]), side)
-    pixels: npt.NDArray[np.uint8] = empty((len(images_bgr), height, width, 3), np.uint8)
-    for frame, image in zip(pixels, images_bgr, strict=True):
-        reduced = _reduce(image, side)
-        own_w, own_h = _size_of(reduced)
-        frame[own_h:] = 0
-        frame[:own_h, own_w:] = 0
-        frame[:own_h, :own_w] = reduced
-    return pixels
 
 
 def _decode(
