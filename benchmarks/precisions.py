@@ -18,6 +18,7 @@ from benchmarks.curve import MATCH_IOU, as_jpeg
 from benchmarks.truth import Truth, read_truth
 from common.arrays import FloatArray
 from common.choices import DetectorPrecision
+from common.errors import MaskmillError
 from common.images import decode_reduced
 from common.weights import cache_dir, find
 from workers.detectors.base import Detection
@@ -36,9 +37,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/faces"))
-    parser.add_argument("--enlarge", type=float, nargs="*", default=TIMES, help="times; below 1: reduced")
+    parser.add_argument("--enlarge", type=float, nargs="+", default=TIMES, help="times; below 1: reduced")
     parser.add_argument(
-        "--detector-precision", choices=get_args(DetectorPrecision), nargs="*", default=["fp32", "int8"]
+        "--detector-precision", choices=get_args(DetectorPrecision), nargs="+", default=["fp32", "int8"]
     )
     arguments = parser.parse_args()
     cv2.setNumThreads(0)
@@ -114,4 +115,7 @@ def _differences(before: list[FloatArray], after: list[FloatArray]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MaskmillError as exc:
+        raise SystemExit(str(exc)) from None

@@ -50,10 +50,13 @@ class ChunkSizes:
         self._opened = 0
         self.is_known = fixed is not None
         """Something was learned, or need not be."""
-        self.is_growing = not self.is_known and bool(self._first)
-        """The size is not yet what was learned, or that changes still: few chunks should wait, which were cut too small."""
-        self._is_settled = False
+        self._is_settled = self.is_known
         self._look_at = clock()
+
+    @property
+    def is_growing(self) -> bool:
+        """The size is not yet what was learned, or that changes still: few chunks should wait, which were cut too small."""
+        return bool(self._first) and not self._is_settled
 
     def opening(self) -> Sequence[int] | None:
         """Sizes of the next chunks before something is known, as many as may wait; None: no limit, or it is known."""
@@ -86,12 +89,10 @@ class ChunkSizes:
         wanted = size_for(pace.seconds_per_image)
         self._size = min(wanted, self._size * _GROWTH)
         before = self._before
-        if before is None or pace.newest > before.newest:
-            self._before = pace
-            if before is not None:
-                slower, quicker = sorted((before.seconds_per_image, pace.seconds_per_image), reverse=True)
-                self._is_settled |= self._size == wanted and slower < _ALIKE * quicker
-        self.is_growing &= not self._is_settled
+        if before is not None and pace.newest > before.newest:
+            quicker, slower = sorted((before.seconds_per_image, pace.seconds_per_image))
+            self._is_settled |= self._size == wanted and slower < _ALIKE * quicker
+        self._before = pace
 
 
 def size_for(seconds_per_image: float) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.onnx_runtime import load_quantization
+from workers.precision import opset_of
 
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 """Value of a graph → the least and the greatest number in it."""
@@ -75,7 +76,7 @@ def byte_graph(graph: bytes, ranges: Ranges, *, float_convolutions: Collection[i
     from onnx import version_converter
 
     model = onnx.load_model_from_string(graph)
-    if next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")) < _LEAST_OPSET:
+    if opset_of(model) < _LEAST_OPSET:
         # The converter asks for the rank of each output.
         del model.graph.value_info[:]
         model = version_converter.convert_version(onnx.shape_inference.infer_shapes(model), _LEAST_OPSET)

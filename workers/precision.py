@@ -1,4 +1,4 @@
-"""Other forms of a network's graph: 16-bit floats and pixels for GPUs, joined heads for CPUs. Not integers."""
+"""Other forms of a network's graph: 16-bit floats and pixels for GPUs, joined heads for CPUs."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def joined_heads(graph: bytes) -> bytes:
             model.graph.initializer.append(numpy_helper.from_array(together, name))
         convolution = helper.make_node("Conv", [source, *names], [joined], kernel_shape=[1, 1])
         split = helper.make_node("Split", [joined], [head.output[0] for head in heads], axis=1)
-        if _opset(model) < _SPLIT_BY_INPUT:
+        if opset_of(model) < _SPLIT_BY_INPUT:
             split.attribute.append(helper.make_attribute("split", sizes))
         else:
             split.input.append(f"{joined}_sizes")
@@ -136,7 +136,7 @@ def _is_head(node: Any, graph: Any, constants: Mapping[str, Any]) -> bool:
     return all(set(one.output) <= ends for one in behind) and bool(behind or node.output[0] in ends)
 
 
-def _opset(model: Any) -> int:
+def opset_of(model: Any) -> int:
     """The version of the standard operators, whose domain has two names."""
     return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
 

@@ -192,7 +192,7 @@ def test_the_default_for_another_file_is_the_float_graph(tmp_path: Path) -> None
 
 
 def test_ranges_that_do_not_fit_the_folded_graph_are_measured_anew(
-    astronaut: ImageBgr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    astronaut: ImageBgr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real = open_centerface(precision="int8")
     known = json.loads(centerface_graphs.KNOWN_RANGES.read_text())
@@ -200,6 +200,7 @@ def test_ranges_that_do_not_fit_the_folded_graph_are_measured_anew(
     monkeypatch.setattr(centerface_graphs, "KNOWN_RANGES", tmp_path / "few.json")
     monkeypatch.setattr(centerface_graphs, "ranges_of", lambda graph: known)
     assert same(open_centerface(precision="int8").detect([astronaut])[0], real.detect([astronaut])[0])
+    assert "measured anew" in caplog.text
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 from common.weights import MODELS
@@ -21,6 +21,8 @@ _FLOAT_CONVOLUTIONS = (0, 1)
 
 KNOWN_RANGES = Path(__file__).with_name("centerface_ranges.json")
 """What `ranges_of` answers for the known file; a test compares them."""
+
+_log = logging.getLogger(__name__)
 
 
 def form_on_cpu(path: Path) -> str:
@@ -63,8 +65,11 @@ def _as_bytes(graph: bytes, path: Path, label: str) -> bytes:
     with trial_run(path, "a CenterFace on 8-bit integers"):
         if _is_known(path):
             ranges: Ranges = json.loads(KNOWN_RANGES.read_text(encoding="utf-8"))
-            with contextlib.suppress(KeyError):  # another ONNX Runtime may fold it to values of other names
+            try:
                 return byte_graph(folded, ranges, float_convolutions=_FLOAT_CONVOLUTIONS)
+            except KeyError as exc:
+                # Another ONNX Runtime may fold it to values of other names.
+                _log.warning("%s: the ranges of its activations are measured anew, as %s is new", label, exc)
         return byte_graph(folded, ranges_of(folded), float_convolutions=_FLOAT_CONVOLUTIONS)
 
 
