@@ -11,13 +11,13 @@ import fcntl
 import hashlib
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import UnfitError
+from workers.keeping import keep
 
 RECIPE = 1
 """Raise it when `_prepare` changes, so that files prepared by an older recipe are not used."""
@@ -82,7 +82,7 @@ def kept_graph(
         made = _read_kept(kept) if is_slow else None
         if made is None:
             made = make()
-            _keep(made + _check(made), kept)
+            keep(kept, lambda stream: stream.write(made + _check(made)))
     return made
 
 
@@ -151,19 +151,3 @@ def _free(graph: Any, axes: Mapping[int, str]) -> None:
     del graph.value_info[:]
     for output in graph.output:
         output.type.tensor_type.ClearField("shape")
-
-
-def _keep(prepared: bytes, kept: Path) -> None:
-    temporary: str | None = None
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(prepared)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, kept)
-    except OSError as exc:
-        _log.debug("prepared graph not kept at %s: %s", kept, exc)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

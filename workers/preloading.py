@@ -37,6 +37,6 @@ def preload(settings: Settings, stages: Collection[str]) -> None:
 
     if "augment" in stages:
         with contextlib.suppress(UnfitError):
-            share_predictor(weights.find("dlib68", None, settings.models))
+            share_predictor(weights.find("dlib68", None, settings.models), weights.cache_dir())
     # What lives now lives as long as the pool: a collection in a child would write to each of its pages.
     gc.freeze()

@@ -170,6 +170,7 @@ class Runtime:
                 path,
                 device=self.settings.device,
                 threads=1,
+                cache_dir=weights.cache_dir(),
                 normalization=options.normalization,
             )
         return self._landmarkers[key]

@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import dlib
 import numpy as np
 import pytest
 from skimage import data
@@ -14,7 +13,6 @@ from common.weights import find
 from workers.detectors.boxes import iou
 from workers.detectors.registry import open_detector
 from workers.landmarks.base import FacesOf
-from workers.landmarks.dlib68 import _predict
 from workers.landmarks.points import five_points
 from workers.landmarks.registry import open_landmarker
 
@@ -49,14 +47,6 @@ def test_the_astronauts_points_are_where_one_sees_them(
     assert worst(found.points68[0]) < 7
     assert np.abs(found.points5 - FIVE).max() < 7
     assert found.points5 == pytest.approx(five_points(found.points68), abs=0.0101)  # both rounded
-
-
-@pytest.mark.parametrize("left", [-70, 0, 200])
-def test_the_predictors_points_are_read_as_it_gives_them(dlib68: Any, left: int) -> None:
-    gray = np.random.default_rng(0).integers(0, 256, (270, 270), dtype=np.uint8)
-    shape = dlib68._predictor(gray, dlib.rectangle(left, left, left + 149, left + 149))
-    one_by_one = [(shape.part(k).x, shape.part(k).y) for k in range(68)]
-    assert _predict(dlib68._predictor, gray, left, left, 150).tolist() == [list(pair) for pair in one_by_one]
 
 
 @pytest.mark.parametrize("degrees", [-60, 35, 90, 180])
@@ -143,6 +133,11 @@ def test_a_file_that_is_no_predictor_is_unfit(tmp_path: Path) -> None:
             open_landmarker("dlib68", path, device="cpu", threads=1)
 
 
+def test_a_file_that_is_not_there_is_unfit(tmp_path: Path) -> None:
+    with pytest.raises(UnfitError, match=r"gone\.dat cannot be read: No such file"):
+        open_landmarker("dlib68", tmp_path / "gone.dat", device="cpu", threads=1)
+
+
 def test_the_predictor_of_five_points_is_unfit() -> None:
     path = find("dlib68").with_name("shape_predictor_5_face_landmarks.dat")
     if not path.is_file():
@@ -176,13 +171,14 @@ def test_a_second_pass_is_made_only_where_detector_and_predictor_disagree(
     calls = []
     predictor = dlib68._predictor
 
-    def counted(*arguments: object) -> Any:
-        calls.append(arguments)
-        return predictor(*arguments)
+    class Counted:
+        def find(self, *arguments: Any) -> Any:
+            calls.append(arguments)
+            return predictor.find(*arguments)
 
     # The points it finds from the points seen by eye are what a detector that agrees would say.
     agreeing = dlib68.find(astronaut, BOX, FIVE).points5
-    monkeypatch.setattr(dlib68, "_predictor", counted)
+    monkeypatch.setattr(dlib68, "_predictor", Counted())
     found = dlib68.find(astronaut, BOX, agreeing + shift)
     assert len(calls) == passes
     assert worst(found.points68[0]) < 7

@@ -34,7 +34,7 @@ def run(program: str, **environment: str) -> str:
 def test_no_thread_runs_and_nothing_is_loaded_that_starts_some() -> None:
     program = """
         preload(read_settings(), ["detect", "augment"])
-        print(len(os.listdir("/proc/self/task")), "dlib" in sys.modules, "onnxruntime" in sys.modules)
+        print(len(os.listdir("/proc/self/task")), "cv2" in sys.modules, "onnxruntime" in sys.modules)
     """
     assert run(program) == "1 True False"
 

@@ -9,28 +9,27 @@ they are 6.5, squares moved and scaled from them 5.5, squares from the five poin
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import dlib
 import numpy as np
 
-from common.arrays import FloatArray, GrayImage, ImageBgr
+from common.arrays import FloatArray, ImageBgr
 from common.errors import UnfitError
 from workers.landmarks.base import FacesOf, Landmarks, rounded
+from workers.landmarks.kept_trees import open_trees
 from workers.landmarks.normalization import Normalizer
 from workers.landmarks.patches import FACE, MARGIN, cut_patch
 from workers.landmarks.points import aside, five_points
+from workers.landmarks.regression_trees import ShapePredictor
 from workers.landmarks.squares import Square, fit_square, square_from_box, square_from_points
 
 if TYPE_CHECKING:
     from workers.sessions import Provider
 
 _TOGETHER = 64
-"""Faces in a row: the trees, 65 MB of them, stay in the processor's caches from face to face, and are gone after a
-picture was drawn (docs/decisions.md)."""
+"""Faces at a time: a cascade of trees, 4 MB, is read once for all of them (docs/decisions.md)."""
 _SURE, _SURE_OF_TURNED = 0.07, 0.042
 """Where detector and predictor agree to this (mean distance of the five points, in sides of the square) a second
 pass gains nothing; of turned faces it mends the worst errors at smaller distances too (docs/decisions.md)."""
@@ -49,8 +48,8 @@ class Dlib68:
     batch = _TOGETHER
     provider: Provider = "CPU"
 
-    def __init__(self, predictor: Any, normalize: Normalizer | None = None) -> None:
-        """Take a loaded `dlib.shape_predictor` of 68 points, and what is done to the pixels it sees."""
+    def __init__(self, predictor: ShapePredictor, normalize: Normalizer | None = None) -> None:
+        """Take a predictor of 68 points, and what is done to the pixels it sees."""
         self._predictor = predictor
         self._normalize = normalize
         self._mean68 = _mean_face(predictor)
@@ -76,12 +75,16 @@ class Dlib68:
     def _find_together(self, starts: Sequence[_Start]) -> FloatArray:
         """Return (N, 68, 2) points in the images: all patches first, then all first passes, then the second ones."""
         patches = [cut_patch(image_bgr, square, self._normalize) for image_bgr, square, _ in starts]
-        first = [_predict(self._predictor, patch.gray, MARGIN, MARGIN, FACE) for patch in patches]
+        grays = np.stack([patch.gray for patch in patches])
+        first = self._predictor.find(grays, np.tile([MARGIN, MARGIN, FACE], (len(patches), 1)))
         found = np.array([patch.to_image(points) for patch, points in zip(patches, first, strict=True)])
-        for place in _unsure(starts, found):
+        unsure = _unsure(starts, found)
+        if unsure:
             # Started again from its own answer, the predictor mends its worst errors; a third time gains nothing.
-            square = fit_square(first[place], self._mean68)
-            found[place] = patches[place].to_image(_predict(self._predictor, patches[place].gray, *square))
+            squares = [fit_square(first[place], self._mean68) for place in unsure]
+            second = self._predictor.find(grays[unsure], np.maximum(np.round(squares), [-np.inf, -np.inf, 1]))
+            for place, points in zip(unsure, second, strict=True):
+                found[place] = patches[place].to_image(points)
         return found
 
     def _starts(self, faces: FacesOf) -> Iterator[_Start]:
@@ -111,19 +114,19 @@ def _unsure(starts: Sequence[_Start], first: FloatArray) -> list[int]:
     return places
 
 
-_shared: dict[tuple[str, int, int], Any] = {}
+_shared: dict[tuple[str, int, int], ShapePredictor] = {}
 """Predictors that this process keeps open, by their files."""
 
 
-def share_predictor(path: Path) -> None:
+def share_predictor(path: Path, cache_dir: Path | None = None) -> None:
     """Load a predictor and keep it: `open_dlib68` opens that one, here and in all processes forked from this one.
 
     They share its memory. What is wrong with the file is told by `open_dlib68`.
     """
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, ValueError):
         key = _key(path)
         if key not in _shared:
-            _shared[key] = dlib.shape_predictor(str(path))
+            _shared[key] = ShapePredictor(open_trees(path, cache_dir))
 
 
 def _key(path: Path) -> tuple[str, int, int]:
@@ -131,33 +134,34 @@ def _key(path: Path) -> tuple[str, int, int]:
     return str(path), status.st_size, status.st_mtime_ns
 
 
-def open_dlib68(path: Path, normalize: Normalizer | None = None) -> Dlib68:
-    """Load the predictor (100 MB, half a second); raises UnfitError where the file is none of 68 points."""
+def open_dlib68(path: Path, normalize: Normalizer | None = None, cache_dir: Path | None = None) -> Dlib68:
+    """Load the predictor (100 MB, a second, or a tenth of one from the cache).
+
+    Args:
+        cache_dir: where its trees are kept; None: nowhere.
+
+    Raises:
+        UnfitError: the file is none of 68 points, or cannot be read.
+    """
     try:
-        predictor = _shared.get(_key(path)) or dlib.shape_predictor(str(path))
-        points = len(_predict(predictor, np.zeros((8, 8), dtype=np.uint8), 0, 0, 8))
-    except RuntimeError as exc:
+        predictor = _shared.get(_key(path)) or ShapePredictor(open_trees(path, cache_dir))
+    except OSError as exc:
+        raise UnfitError(f"the model {path} cannot be read: {exc.strerror}; give a readable file") from exc
+    except ValueError as exc:
         raise UnfitError(
-            f"the model {path} is no dlib shape predictor; give another --landmark-model"
+            f"the model {path} is no dlib shape predictor ({exc}); give another --landmark-model"
         ) from exc
-    if points != 68:
+    if predictor.points != 68:
         raise UnfitError(
-            f"the model {path} must find 68 points, it finds {points}; give another --landmark-model"
+            f"the model {path} must find 68 points, it finds {predictor.points}; give another --landmark-model"
         )
     return Dlib68(predictor, normalize)
 
 
-def _predict(predictor: Any, gray: GrayImage, left: float, top: float, side: float) -> FloatArray:
-    """Return (K, 2) points in whole pixels of a picture, started in a square of it."""
-    x, y, last = round(left), round(top), max(1, round(side)) - 1
-    parts = predictor(gray, dlib.rectangle(x, y, x + last, y + last)).parts()
-    # As text, "points[(x, y), …]": taking the numbers out one by one takes three times as long.
-    numbers = str(parts).removeprefix("points[(").removesuffix(")]").replace("), (", ", ")
-    return np.array(json.loads(f"[{numbers}]"), dtype=np.float64).reshape(-1, 2)
-
-
-def _mean_face(predictor: Any) -> FloatArray:
+def _mean_face(predictor: ShapePredictor) -> FloatArray:
     """Return (68, 2), where the predictor ends in a square of side 1 when the picture shows nothing."""
     side = 1000
-    points = _predict(predictor, np.zeros((2 * side, 2 * side), dtype=np.uint8), side / 2, side / 2, side)
-    return (points - side / 2) / side
+    nothing = np.zeros((1, 2 * side, 2 * side), dtype=np.uint8)
+    (points,) = predictor.find(nothing, np.array([[side / 2, side / 2, side]]))
+    moved: FloatArray = (points - side / 2) / side
+    return moved

@@ -27,7 +27,7 @@ def open_landmarker(
         name: one of `LANDMARKERS`.
         device: `auto`, `cpu` or `cuda:N`; dlib68 runs on the CPU whatever is said.
         threads: CPU threads for one operator; dlib68 uses one.
-        cache_dir: where prepared graphs are kept; None: nowhere.
+        cache_dir: where prepared graphs and trees are kept; None: nowhere.
         normalization: what is done to the pixels that it sees.
 
     Raises:
@@ -35,11 +35,11 @@ def open_landmarker(
         UnfitError: the file is not this model, or the device cannot be used.
     """
     normalize = normalizer(normalization)
-    # Imported here: a worker with dlib's points needs no second ONNX session, one with 98 points no dlib.
+    # Imported here: a worker with dlib's points needs no second ONNX session.
     if name == "dlib68":
         from workers.landmarks.dlib68 import open_dlib68
 
-        return open_dlib68(model_path, normalize)
+        return open_dlib68(model_path, normalize, cache_dir)
     if name == "onnx98":
         from workers.landmarks.onnx98 import open_onnx98
 
