@@ -17,9 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.large_pages import ask_for_large_pages
+
 PARTS = ("decode", "detect", "landmarks", "draw", "crop", "encode")
 IN_FLOATS = "detect in fp32"
 """Beside the parts, where the job detects in another precision: what the network takes in its file's own."""
+OUR_TREES = "landmarks by our trees"
+"""Beside the parts: what 64 faces' landmarks take as the job finds them, where `landmarks` is dlib's own predictor."""
 _LEAST_S = 0.6
 """So long each part is repeated at the least."""
 
@@ -31,7 +35,7 @@ class Floor:
     """Seconds per image, summed over the parts.
 
     Attributes:
-        wall: with all cores busy: part, or `IN_FLOATS` → seconds of the whole machine for one image.
+        wall: with all cores busy: part, `IN_FLOATS` or `OUR_TREES` → seconds of the whole machine for one image.
         cpu: part → CPU seconds for one image.
         faces: mean faces an image.
     """
@@ -43,6 +47,7 @@ class Floor:
 
 def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int) -> Floor:
     """Measure the floor of some pictures with so many processes at a time."""
+    ask_for_large_pages(os.environ)  # as workers do: dlib is slower without
     # spawn: what OpenCV, ONNX Runtime and dlib start does not survive a fork.
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(processes)
@@ -97,8 +102,10 @@ def _measure_in_process(names: list[str], options: dict[str, Any], barrier: Any,
 def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[Call]], int]:
     """Part → what to call for all pictures once; and their faces."""
     import cv2
+    import dlib
     import numpy as np
 
+    from common import weights
     from common.images import encode_png, probe
     from common.ledger.claims import ClaimedFace
     from common.options import make_options
@@ -115,11 +122,13 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
     detector: Any = runtime.detector(options)
     landmarker: Any = runtime.landmarker(options)
     in_floats: Any = runtime.detector(options.model_copy(update={"detector_precision": "fp32"}))
-    calls: dict[str, list[Call]] = {part: [] for part in PARTS}
+    calls: dict[str, list[Call]] = {part: [] for part in (*PARTS, OUR_TREES)}
     if in_floats.provider != detector.provider:
         calls[IN_FLOATS] = []
+    predictor = dlib.shape_predictor(str(weights.find("dlib68", None, runtime.settings.models)))
     faces = 0
     waiting: list[Any] = []
+    grays: list[Any] = []
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     for name in names:
         data = np.frombuffer(Path(name).read_bytes(), np.uint8)
@@ -140,7 +149,8 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
         points = find_points(landmarker, image, claimed)
         faces += len(points)
         for row in rows:
-            calls["landmarks"].append(_predictor_call(landmarker, image, np.array(row.points_5)))
+            grays.append(_ready_patch(landmarker, image, np.array(row.points_5)))
+            calls["landmarks"].append(_predictor_call(predictor, grays[-1]))
         relative = os.fsencode(os.path.basename(name))
 
         alike = probe(data.tobytes()).compression
@@ -149,6 +159,9 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
         if sum(len(one[2]) for one in waiting) >= landmarker.batch or name == names[-1]:
             calls["draw"].append(_drawing_call(options, waiting))
             waiting = []
+            if grays:
+                calls[OUR_TREES].append(_trees_call(landmarker, grays))
+            grays = []
         (outfits,) = fit_outfits(options, [BarePicture(relative, image, points, (0,))])
         canvas = draw_variant(image, points, 0, outfits[0], alike).canvas
         calls["encode"].append(lambda canvas=canvas: encode_png(canvas))
@@ -186,15 +199,31 @@ def _drawing_call(options: Any, pictures: Sequence[Any]) -> Call:
     return draw
 
 
-def _predictor_call(landmarker: Any, image: Any, points5: Any) -> Call:
-    """One call of dlib's predictor on a ready patch."""
-    import dlib
-
-    from workers.landmarks.patches import FACE, MARGIN, cut_patch
+def _ready_patch(landmarker: Any, image: Any, points5: Any) -> Any:
+    """What the landmarks of a face are found in."""
+    from workers.landmarks.patches import cut_patch
     from workers.landmarks.squares import square_from_points
 
     square = square_from_points(points5, landmarker._mean5)
     assert square is not None
-    patch = cut_patch(image, square)
+    return cut_patch(image, square).gray
+
+
+def _predictor_call(predictor: Any, gray: Any) -> Call:
+    """One call of dlib's predictor on a ready patch."""
+    import dlib
+
+    from workers.landmarks.patches import FACE, MARGIN
+
     start = dlib.rectangle(MARGIN, MARGIN, MARGIN + FACE - 1, MARGIN + FACE - 1)
-    return lambda: landmarker._predictor(patch.gray, start)
+    return lambda: predictor(gray, start)
+
+
+def _trees_call(landmarker: Any, grays: Sequence[Any]) -> Call:
+    """One pass of the job's own predictor over ready patches."""
+    import numpy as np
+
+    from workers.landmarks.patches import FACE, MARGIN
+
+    ready, squares = np.stack(grays), np.tile([MARGIN, MARGIN, FACE], (len(grays), 1))
+    return lambda: landmarker._predictor.find(ready, squares)
