@@ -112,7 +112,7 @@ class Sources:
             return decode_reduced(data, side)
 
 
-_ROOM = 24 << 20
+_ROOM = 48 << 20
 
 
 @dataclass
