@@ -23,7 +23,6 @@ from common.settings import usable_cores
 from common.styles import ALL_STYLES
 
 FLAGS = ("--save-full", "always")
-_FLOOR_SAMPLE = 16
 
 
 def bench_options(detect_side: int | None, precision: DetectorPrecision = "auto") -> JobOptions:
@@ -51,13 +50,12 @@ def measure(
 ) -> None:
     """Measure one folder in every way and print its table."""
     paths = sorted(folder.iterdir())
-    step = max(1, len(paths) // _FLOOR_SAMPLE)
     one, many = "1 worker", f"{workers} workers"
     ways = {"loop": Way(1), one: Way(1), many: Way(workers)}
     floors: list[Floor] = []
 
     def floor() -> None:
-        floors.append(measure_floor(paths[::step], options.model_dump(), workers))
+        floors.append(measure_floor(paths, options.model_dump(), workers))
 
     for _ in range(repeat):
         # Before and after each: a part takes less than a second there, and a machine's speed drifts while a job runs.

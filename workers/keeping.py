@@ -6,9 +6,13 @@ import contextlib
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+_ABANDONED_S = 3600.0
+"""A temporary file that is as old belongs to a process that was killed: writing one takes less than a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
         with os.fdopen(handle, "wb") as stream:
             write(stream)
@@ -34,3 +39,10 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
