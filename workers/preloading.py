@@ -1,8 +1,7 @@
 """What the main process of a pool loads before it forks: its processes share that memory, and are ready sooner.
 
-Two processes that read at random in one copy of dlib's 65 MB of trees have twice the cache for it: landmarks take
-about a fifth less time (docs/performance.md). Only what survives a fork is loaded here: no thread may be running
-then, and ONNX Runtime starts some when it is imported (spec/reliability.md §2).
+The trees of the landmarks are 65 MB (docs/performance.md). Only what survives a fork is loaded here: no thread may
+be running then, and ONNX Runtime starts some when it is imported (spec/reliability.md §2).
 """
 
 from __future__ import annotations
