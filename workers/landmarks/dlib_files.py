@@ -83,7 +83,10 @@ class _Reader:
         if self._at != len(self._content):
             raise ValueError("more stands in the file than a predictor")
         offsets_xy = np.array(offsets, dtype=np.float64)
-        if not all((np.abs(each) < _FARTHEST).all() for each in (mean, offsets_xy, leaves, splits[2])):
+        if not all(
+            -_FARTHEST < each.min() <= each.max() < _FARTHEST
+            for each in (mean, offsets_xy, leaves, splits[2])
+        ):
             raise ValueError("places that no predictor has")
         cascades, trees, each = shape
         left, right, thresholds = (
