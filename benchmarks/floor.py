@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import multiprocessing
 import os
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from common.image_header import probe
 from common.large_pages import ask_for_large_pages
 
 PARTS = ("decode", "detect", "landmarks", "draw", "crop", "encode")
@@ -52,7 +52,6 @@ class Floor:
 
 def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int) -> Floor:
     """Measure the floor of pictures, of evenly spaced ones where they are many, with so many processes at a time."""
-    ask_for_large_pages(os.environ)  # as workers do: dlib is slower without
     # spawn: what OpenCV, ONNX Runtime and dlib start does not survive a fork.
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(processes)
@@ -62,8 +61,9 @@ def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int
         context.Process(target=_measure_in_process, args=(names, options, barrier, answers))
         for _ in range(processes)
     ]
-    for worker in workers:
-        worker.start()
+    with _large_pages():
+        for worker in workers:
+            worker.start()
     try:
         found = [_next_answer(answers, workers) for _ in workers]
     finally:
@@ -76,11 +76,22 @@ def measure_floor(paths: Sequence[Path], options: dict[str, Any], processes: int
     return Floor(wall, cpu, found[0][1])
 
 
+@contextlib.contextmanager
+def _large_pages() -> Iterator[None]:
+    """Processes that are begun here have them, as workers have: dlib is slower without."""
+    before = dict(os.environ)
+    ask_for_large_pages(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _sample(paths: Sequence[Path]) -> Sequence[Path]:
-    with Image.open(paths[0]) as first:
-        pixels = first.width * first.height
-    count = max(_LEAST_PICTURES, min(_MOST_PICTURES, _MOST_PIXELS // pixels))
-    return paths[:: max(1, len(paths) // count)]
+    first = probe(paths[0].read_bytes())
+    count = max(_LEAST_PICTURES, min(_MOST_PICTURES, _MOST_PIXELS // (first.width * first.height)))
+    return paths[:: math.ceil(len(paths) / count)]
 
 
 def _next_answer(answers: Any, workers: Sequence[Any]) -> Any:
@@ -118,7 +129,7 @@ def _prepare(names: list[str], values: dict[str, Any]) -> tuple[dict[str, list[C
     import numpy as np
 
     from common import weights
-    from common.images import encode_png, probe
+    from common.images import encode_png
     from common.ledger.claims import ClaimedFace
     from common.options import make_options
     from common.settings import read_settings

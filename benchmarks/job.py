@@ -118,9 +118,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photographs", type=Path, default=Path("../shared/faces"),
                         help="photographs with dlib's XML of faces, to make pictures from")  # fmt: skip
     parser.add_argument("--kind", action="append", choices=KINDS, help="of made pictures; repeatable")
-    parser.add_argument("--images", type=int, default=400, help="portraits; an eighth as many others")
+    parser.add_argument("--images", type=int, default=1600, help="portraits; an eighth as many others")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes of the larger job")
-    parser.add_argument("--repeat", type=int, default=3, help="turns")
+    parser.add_argument("--repeat", type=int, default=1, help="turns")
     parser.add_argument("--detect-side", type=int)
     parser.add_argument("--detector-precision", choices=get_args(DetectorPrecision), default="auto")
     parser.add_argument("--profile", type=Path, help="a py-spy profile of one job of each kind, in KIND-FILE")

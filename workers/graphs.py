@@ -11,20 +11,17 @@ import fcntl
 import hashlib
 import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import UnfitError
-from workers.keeping import keep
+from workers.keeping import keep, read_kept
 
 RECIPE = 1
 """Raise it when `_prepare` changes, so that files prepared by an older recipe are not used."""
 
 NO_AXES: Mapping[int, str] = {}
-
-_CHECK_BYTES = 4
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +61,8 @@ def kept_graph(
 ) -> bytes:
     """Return what is kept under a key; made and kept where it is not there or no longer whole.
 
-    A file ends with the CRC-32 of what stands before: a broken one is replaced without a word. Processes that make
-    the same one at a time each rename a whole file into place.
+    A broken one is replaced without a word. Processes that make the same one at a time each rename a whole file into
+    place.
 
     Args:
         key: what the content follows from, as a file name.
@@ -75,24 +72,15 @@ def kept_graph(
     kept = None if cache_dir is None else cache_dir / "graphs" / f"{key}.graph"
     if kept is None:
         return make()
-    found = _read_kept(kept)
+    found = read_kept(kept)
     if found is not None:
         return found
     with _turn(kept) if is_slow else contextlib.nullcontext():
-        made = _read_kept(kept) if is_slow else None
+        made = read_kept(kept) if is_slow else None
         if made is None:
             made = make()
-            keep(kept, lambda stream: stream.write(made + _check(made)))
+            keep(kept, made)
     return made
-
-
-def _read_kept(kept: Path) -> bytes | None:
-    try:
-        content = kept.read_bytes()
-    except OSError:
-        return None  # not there yet, or not ours to read
-    graph, end = content[:-_CHECK_BYTES], content[-_CHECK_BYTES:]
-    return graph if graph and end == _check(graph) else None
 
 
 @contextlib.contextmanager
@@ -111,10 +99,6 @@ def _turn(kept: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _check(graph: bytes) -> bytes:
-    return zlib.crc32(graph).to_bytes(_CHECK_BYTES, "big")
 
 
 def _prepare(source: bytes, path: Path, axes: Mapping[int, str]) -> bytes:

@@ -7,9 +7,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable
+import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 _ABANDONED_S = 3600.0
 """A temporary file that is as old belongs to a process that was killed: writing one takes less than a second."""
@@ -17,11 +16,25 @@ _ABANDONED_S = 3600.0
 _log = logging.getLogger(__name__)
 
 
-def keep(path: Path, write: Callable[[BinaryIO], object]) -> None:
+_CHECK_BYTES = 4
+
+
+def read_kept(path: Path) -> bytes | None:
+    """Return what was kept in a file; None where that is nothing, or no longer whole."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(max(0, os.fstat(stream.fileno()).st_size - _CHECK_BYTES))
+            end = stream.read()
+    except OSError:
+        return None  # not there yet, or not ours to read
+    return content if content and end == _check(content) else None
+
+
+def keep(path: Path, content: bytes) -> None:
     """Write a file and rename it into place; where that is not possible nothing is kept, and nothing is said.
 
-    Nothing waits for the disk: after a power cut the file may be there without its content. So what is kept carries a
-    checksum, and is made again where that is wrong.
+    Nothing waits for the disk: after a power cut the file may be there without its content. So it ends with the CRC-32 of
+    what stands before, and what is broken is taken for missing.
 
     Args:
         path: processes that write the same one at a time each leave a whole file there.
@@ -32,7 +45,8 @@ def keep(path: Path, write: Callable[[BinaryIO], object]) -> None:
         _sweep(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
         with os.fdopen(handle, "wb") as stream:
-            write(stream)
+            stream.write(content)
+            stream.write(_check(content))
         os.replace(temporary, path)
     except OSError as exc:
         _log.debug("%s is not kept: %s", path, exc)
@@ -46,3 +60,7 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _ABANDONED_S:
                 left.unlink()
+
+
+def _check(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(_CHECK_BYTES, "big")

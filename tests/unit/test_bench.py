@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.device import Rates, measure_device, measure_rates, print_rates
+from benchmarks.floor import _sample
 from benchmarks.job import bench_options
 from benchmarks.pictures import KINDS, write_pictures
 from benchmarks.watching import Watched
@@ -116,3 +117,15 @@ def test_both_precisions_are_measured_on_a_gpu(
     out = capsys.readouterr().out
     assert "CUDA fp16: batches of 16 of 640x480" in out
     assert "no rate for cuda:0 in fp32: no memory is left" in out
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "measured"),
+    [(10, (40, 30), 10), (200, (40, 30), 100), (1600, (40, 30), 124), (200, (1000, 1000), 25)],
+)
+def test_the_floor_is_measured_on_evenly_spaced_pictures_and_not_too_many(
+    tmp_path: Path, count: int, size: tuple[int, int], measured: int
+) -> None:
+    Image.new("RGB", size).save(tmp_path / "0.png")
+    paths = [tmp_path / f"{number}.png" for number in range(count)]
+    assert len(_sample(paths)) == measured

@@ -73,7 +73,7 @@ def test_the_known_predictor_finds_what_dlib_finds() -> None:
     assert (found == by_dlib(find("dlib68"), grays, squares)).all()
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("depth", [1, 2, 5, 9])
 @pytest.mark.parametrize("points", [2, 17, 130])
 def test_predictors_of_other_sizes_find_what_dlib_finds(tmp_path: Path, depth: int, points: int) -> None:
     path = save_predictor(tmp_path / "made.dat", points=points, depth=depth)
@@ -154,7 +154,7 @@ def test_a_spoilt_file_is_refused_or_read(made: Path, tmp_path: Path) -> None:
         except ValueError:
             refused += 1
         else:
-            ShapePredictor(trees).find(gray, np.array([[5, 5, 30]]))
+            assert np.isfinite(ShapePredictor(trees).find(gray, np.array([[5, 5, 30]]))).all()
     assert refused > 50
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import zlib
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.keeping import keep
+from workers.keeping import keep, read_kept
 from workers.landmarks.dlib_files import read_shape_predictor
 from workers.landmarks.regression_trees import Trees
 
 _RECIPE = 1
 """Raise it when the arrays of `Trees` or what is read into them changes."""
-_ARRAYS = 7
 
 
 def open_trees(path: Path, cache_dir: Path | None) -> Trees:
@@ -37,12 +36,12 @@ def open_trees(path: Path, cache_dir: Path | None) -> Trees:
     if cache_dir is not None:
         name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
         kept = cache_dir / "predictors" / f"{name}.trees"
-        found = _read(kept, stamp)
+        found = _unpacked(read_kept(kept), stamp)
         if found is not None:
             return found
     trees = read_shape_predictor(path)
     if kept is not None:
-        keep(kept, lambda stream: _write(stream, stamp, trees))
+        keep(kept, _packed(stamp, trees))
     return trees
 
 
@@ -52,29 +51,18 @@ def _stamp(path: Path) -> npt.NDArray[np.int64]:
     return np.array([_RECIPE, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
 
 
-def _write(stream: BinaryIO, stamp: npt.NDArray[np.int64], trees: Trees) -> None:
-    arrays = [stamp, *trees.arrays()]
-    for array in (*arrays, _check(arrays)):
-        np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+def _packed(stamp: npt.NDArray[np.int64], trees: Trees) -> bytes:
+    stream = io.BytesIO()
+    for array in (stamp, *trees.arrays()):
+        np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
 
 
-def _read(kept: Path, stamp: npt.NDArray[np.int64]) -> Trees | None:
-    """Return what was kept of a file with this stamp; None where that is nothing, or no longer whole."""
-    try:
-        with kept.open("rb") as stream:
-            arrays = [np.load(stream, allow_pickle=False)]
-            if not np.array_equal(arrays[0], stamp):
-                return None
-            arrays += [np.load(stream, allow_pickle=False) for _ in range(_ARRAYS)]
-            is_whole = bool(_check(arrays) == np.load(stream, allow_pickle=False))
-        return Trees(*arrays[1:]) if is_whole else None
-    except (OSError, ValueError, EOFError):
+def _unpacked(content: bytes | None, stamp: npt.NDArray[np.int64]) -> Trees | None:
+    """Return the trees, or None where nothing was kept, or of another file."""
+    if content is None:
         return None
-
-
-def _check(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[np.uint32]:
-    """A checksum over the content of arrays."""
-    found = 0
-    for array in arrays:
-        found = zlib.crc32(np.ascontiguousarray(array).data, found)
-    return np.array(found, dtype=np.uint32)
+    stream = io.BytesIO(content)
+    if not np.array_equal(np.load(stream, allow_pickle=False), stamp):
+        return None
+    return Trees(*(np.load(stream, allow_pickle=False) for _ in fields(Trees)))

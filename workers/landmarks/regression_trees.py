@@ -167,7 +167,7 @@ class ShapePredictor:
         goes_right = (difference <= trees.thresholds[cascade]).view(np.uint8)
         right = goes_right.reshape(trees.splits, trees.trees, seen.shape[1])
         path = [right[0]]
-        leaf = right[0]
+        leaf = right[0].astype(np.int32)
         while 2 ** len(path) <= trees.splits:
             level = list(right[2 ** len(path) - 1 : 2 ** (len(path) + 1) - 1])
             for turn in reversed(path):
